@@ -1,0 +1,62 @@
+//! A caching DNS forwarder that keeps the IPv6 addresses of configured hosts from its clients.
+//!
+//! "To unsix a host" is to make clients reach it over IPv4 by not telling them its IPv6 addresses: the
+//! cure for hosts whose IPv6 connects and then hangs. All other names pass byte for byte.
+//!
+//! # The house
+//!
+//! ```text
+//!     main -> cli -> daemon              the porch: arguments, wiring, signals
+//!                      |
+//!      ----------------+-----------------------------
+//!      |               |                            |
+//!    listen/        upstream/                    admin/
+//!  hears clients,  carries bytes to            shows state
+//!  drives fetches  other servers            (HTTP, metrics)
+//!      |               |                            |
+//!      ------------ pipeline/ -----------------------
+//!        a query's whole way, in order, without IO
+//!              |                   |
+//!           policy/              cache/
+//!      what we may answer    what we still know
+//!              |                   |
+//!      ------ message/ : bytes <-> meaning ------
+//!      config/ : every option      metrics/ : every counter
+//! ```
+//!
+//! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`] and `pipeline` are pure:
+//! they open no socket, read no clock, draw no random number and start no task, so a scenario
+//! holds the whole world in its hands; time ([`time`]) and randomness are arguments. [`listen`],
+//! [`upstream`] and [`admin`] touch the world and decide nothing. [`daemon`] puts it all together and is what a
+//! program that embeds unsix starts. `tests/walls.rs` holds these walls.
+//!
+//! # The way of a query
+//!
+//! 1. A UDP worker ([`listen::worker`]) hears a batch of datagrams, or a connection ([`listen::stream`]) a message.
+//! 2. [`pipeline::Pipeline::answer_now`] replies from what is known: it peeks at the question, looks into the
+//!    cache, lets the rules work on the way out, and writes the reply. It never waits.
+//! 3. What nobody knows becomes a fetch ([`pipeline::Fetches`]), a state machine without IO: it says what to
+//!    send and when to wake it. Equal questions share one, whichever thread they came in by.
+//! 4. The cache keeps what upstream said, whole, under the question asked; rules work on the way out, so a
+//!    reload acts on the next reply and clients with different rules share the cache.
+//!
+//! Wire bytes are the currency: an answer is kept as it came with the places of its TTLs, and an untouched
+//! reply is that, copied and patched.
+//!
+//! # Where we left the plan
+//!
+//! One kind of driver carries fetches, the UDP workers; the stream side hands them what it cannot answer
+//! at once. A second driver on tokio would have been the same code again with other sockets, and sharing
+//! a flight between two kinds of driver costs more than the hand-over. Only exchanges over streams run
+//! on tokio, and come back to the worker as events. Workers sleep in `poll` on their client sockets and one
+//! epoll descriptor, as measured best; `poll` keeps time under a faked clock as epoll does.
+//!
+//! # Words
+//!
+//! A *question* is what is asked (name, type, DO, CD): the cache's key. A *query* is bytes from a client, an
+//! *answer* comes from an upstream, a *reply* is bytes to a client. An *upstream* is a server we ask; a *flight* is one
+//! question on its way to upstreams, a *fetch* is what a driver carries. To *peek* is to read a query
+//! without taking it apart, to *shape* is to take out of an answer what rules say. A *host* is a name in a
+//! rule, a *span* a length of time; an answer is *fresh* until its TTL is over, then *stale*.
+
+pub mod time;
