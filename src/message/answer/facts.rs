@@ -1,0 +1,70 @@
+//! What others ask of an answer more often than they read its records.
+
+use super::super::kind::{Kind, Rcode};
+use super::super::name::Name;
+use super::super::wire::IN;
+use super::Meaning;
+use super::path::Path;
+use super::record::{Records, Section, Soa};
+
+/// Found in one walk, kept as small as can be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    ttls: Box<[u16]>,
+    pub(super) chain: Box<[Name]>,
+    pub(super) chain_ttl: Option<u32>,
+    pub(super) smallest_ttl: Option<u32>,
+    pub(super) negative_ttl: Option<u32>,
+    pub(super) meaning: Meaning,
+    pub(super) has_authority_ns: bool,
+    pub(super) mentions_ipv6: bool,
+}
+
+impl Facts {
+    /// Walks the records of a message once.
+    pub(super) fn find(message: &[u8], path: &Path, rcode: Rcode) -> Self {
+        let mut facts = Self {
+            chain: path.chain().into(),
+            chain_ttl: path.ttl(),
+            ..Self::default()
+        };
+        let mut ttls = Vec::new();
+        let mut has_data = false;
+        let mut denial: Option<u32> = None;
+        for record in Records::of(message).into_iter().flatten() {
+            ttls.extend(u16::try_from(record.ttl_at()));
+            facts.smallest_ttl = least(facts.smallest_ttl, record.ttl);
+            facts.mentions_ipv6 |= record.mentions_ipv6();
+            facts.has_authority_ns |= record.section == Section::Authority
+                && record.kind == Kind::NS
+                && record.class == IN;
+            has_data |= path.is_answered_by(&record);
+            if path.is_denied_by(&record)
+                && let Some(soa) = Soa::read(&record)
+            {
+                // RFC 2308 §5: the SOA's own TTL bounds its MINIMUM.
+                denial = least(denial, record.ttl.min(soa.minimum));
+            }
+        }
+        facts.ttls = ttls.into_boxed_slice();
+        facts.meaning = match rcode {
+            Rcode::NO_ERROR if has_data => Meaning::Data,
+            Rcode::NO_ERROR => Meaning::NoData,
+            Rcode::NX_DOMAIN => Meaning::NxDomain,
+            _ => Meaning::Failure,
+        };
+        if matches!(facts.meaning, Meaning::NoData | Meaning::NxDomain) {
+            facts.negative_ttl = denial;
+        }
+        facts
+    }
+
+    /// Where the TTL of each record lies.
+    pub(super) fn ttls(&self) -> &[u16] {
+        &self.ttls
+    }
+}
+
+fn least(so_far: Option<u32>, ttl: u32) -> Option<u32> {
+    Some(so_far.map_or(ttl, |smallest| smallest.min(ttl)))
+}

@@ -1,0 +1,27 @@
+//! DNS messages: bytes to meaning and back.
+//!
+//! Wire bytes are the currency: an upstream's answer is kept as it came, patched and copied, never
+//! decoded and encoded again. Nothing here opens a socket, reads a clock, draws a random number or logs.
+
+mod answer;
+mod edit;
+mod judge;
+mod kind;
+mod made;
+mod name;
+mod opt;
+mod query;
+mod reply;
+mod svcb;
+mod wire;
+
+pub use answer::{Answer, Ede, Meaning, Record, Section, Service, Soa};
+pub use edit::{Fate, edit, flatten, without_additional};
+pub use judge::{Flaw, Judgement, Transport, judge};
+pub use kind::{Kind, Rcode, UnknownKind};
+pub use made::{addresses, nodata, nxdomain, under_kind};
+pub use name::{Name, NameError};
+pub use opt::OwnEde;
+pub use query::{Ask, Edns, Fault, Query, Question, write_query};
+pub use reply::{Body, Room, Ttl, write_fault, write_reply};
+pub use svcb::{Hints, without_ipv6hint};
