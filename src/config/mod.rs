@@ -1,0 +1,189 @@
+//! Every option of `unsix`: read, checked and resolved.
+//!
+//! A text becomes a tree with positions (`tree`), the tree is held against the schema (`check`)
+//! and against the few rules between options (`problems`), and only a text without a problem is
+//! decoded (`options`) and resolved to a [`Config`] (`resolve`). So one run reports every mistake, each with
+//! its line and column. Nothing here opens a file or knows its name.
+
+mod addresses;
+mod check;
+mod manual;
+mod names;
+mod off;
+mod options;
+mod preset;
+mod problems;
+mod resolve;
+mod schema;
+mod tree;
+mod values;
+
+pub use names::Pattern;
+pub use options::{Cname, Dnssec, Format, Level, Mode};
+
+use crate::message::Name;
+use ipnet::{IpNet, Ipv6Net};
+use options::Options;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A valid configuration, its presets resolved and its defaults in place.
+///
+/// `Config::default()` is what runs without a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to hear, over UDP and TCP; at least one, no two the same. Port 0: the kernel chooses.
+    pub listen: Vec<SocketAddr>,
+    /// Whom to ask, in order; `None` = the name servers of `/etc/resolv.conf`.
+    pub upstreams: Option<Vec<SocketAddr>>,
+    /// Zones with name servers of their own; no zone stands in two.
+    pub routes: Vec<Route>,
+    /// The first that matches wins; at most 128, their names unique.
+    pub rules: Vec<Rule>,
+    /// The cache's size and times.
+    pub cache: CacheOptions,
+    /// Clients that are served.
+    pub access: Vec<IpNet>,
+    /// The longest a client waits.
+    pub deadline: Duration,
+    /// Where the HTTP listener stands; `None` = nowhere.
+    pub admin: Option<SocketAddr>,
+    /// The largest reply over UDP, in octets.
+    pub max_udp: u16,
+    /// Threads that serve UDP; 0 = one per core.
+    pub threads: usize,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Zones and the name servers asked for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Each holds itself and every name below it; in lower case.
+    pub zones: Vec<Name>,
+    /// At least one.
+    pub upstreams: Vec<SocketAddr>,
+}
+
+/// How many answers are kept, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheOptions {
+    /// Octets, the index included; 0 keeps nothing.
+    pub size: u64,
+    /// Never more than `max_ttl`.
+    pub min_ttl: Duration,
+    /// The longest an answer is fresh.
+    pub max_ttl: Duration,
+    /// How long past that it may be served while upstreams fail.
+    pub serve_stale: Duration,
+    /// Popular answers are refreshed before they expire.
+    pub prefetch: bool,
+}
+
+/// Hosts whose IPv6 addresses are not told; it applies when all of it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Printable ASCII, at most 64 octets, unique.
+    pub name: String,
+    /// Empty = every name (a rule by addresses alone).
+    pub hosts: Vec<Pattern>,
+    /// Wins over `hosts`.
+    pub except: Vec<Pattern>,
+    /// Only these IPv6 addresses are taken away; empty = all.
+    pub addresses: Vec<Ipv6Net>,
+    /// Only for these clients; empty = everyone.
+    pub clients: Vec<IpNet>,
+    /// Acts or only counts.
+    pub mode: Mode,
+    /// What happens along a CNAME chain.
+    pub cname: Cname,
+    /// What happens to signed answers.
+    pub dnssec: Dnssec,
+    /// Hosts without IPv4 keep their IPv6.
+    pub require_ipv4: bool,
+    /// Bounds how long clients keep the NODATA.
+    pub negative_ttl: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least serious lines that are still written.
+    pub level: Level,
+    /// How a line looks.
+    pub format: Format,
+}
+
+/// One thing wrong with a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// The option, as `upstreams[1]`; empty for the file as a whole.
+    pub place: String,
+    /// What is wrong and what to write.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}: ", self.line, self.column)?;
+        if !self.place.is_empty() {
+            write!(out, "{}: ", self.place)?;
+        }
+        out.write_str(&self.text)
+    }
+}
+
+impl Config {
+    /// Reads a file's text; on failure all its problems, in the order of the text.
+    ///
+    /// An empty text is a problem: an empty file is a half-written one.
+    pub fn read(text: &str) -> Result<Self, Vec<Problem>> {
+        let root = tree::read(text).map_err(|problem| vec![problem])?;
+        let mut problems = check::problems(&root);
+        problems.extend(problems::between_options(&root));
+        if problems.is_empty() {
+            return serde_yaml::from_str::<Options>(text)
+                .map(Self::from)
+                .map_err(|error| vec![undecoded(&error)]);
+        }
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        Err(problems)
+    }
+
+    /// The JSON schema that editors load, as `unsix schema` prints it.
+    pub fn schema() -> String {
+        format!("{:#}\n", schema::schema())
+    }
+
+    /// `config/unsix.yaml`: every option at its default, with its meaning.
+    pub fn sample() -> String {
+        manual::sample()
+    }
+
+    /// `config/reference.md`: every option in tables.
+    pub fn reference() -> String {
+        manual::reference()
+    }
+}
+
+/// What two YAML readers see differently; `check` finds everything else before.
+fn undecoded(error: &serde_yaml::Error) -> Problem {
+    let place = error.location();
+    Problem {
+        line: place.as_ref().map_or(1, serde_yaml::Location::line),
+        column: place.as_ref().map_or(1, serde_yaml::Location::column),
+        place: String::new(),
+        text: format!("this cannot be read: {error}"),
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::from(Options::default())
+    }
+}

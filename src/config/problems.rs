@@ -1,0 +1,168 @@
+//! The few rules between options: what each alone may say, but not all together.
+//!
+//! They read the tree, not the decoded options, so that they are reported beside every other
+//! problem and know where the fault stands. What cannot be read is left to `check`.
+
+use super::Problem;
+use super::addresses::{Listen, Upstream, leads_to};
+use super::names::Zone;
+use super::options::{Cache, Options};
+use super::resolve::default_name;
+use super::tree::{Node, Value};
+use super::values::{Span, quoted};
+use std::collections::HashMap;
+use std::str::FromStr;
+
+/// Every rule between options that the file breaks.
+pub(super) fn between_options(root: &Node) -> Vec<Problem> {
+    let mut found = loops(root);
+    found.extend(admin_port(root));
+    found.extend(shared_zones(root));
+    found.extend(powerless_rules(root));
+    found.extend(shared_names(root));
+    found.extend(cache_times(root));
+    found
+}
+
+/// An upstream that is ourselves would send every query round and round.
+fn loops(root: &Node) -> Vec<Problem> {
+    let ours = listeners(root);
+    let mut found = Vec::new();
+    let mut look = |servers: Option<&Node>, place: &str| {
+        for (index, server) in servers.map_or(&[][..], Node::items).iter().enumerate() {
+            let Some(upstream) = read::<Upstream>(server) else {
+                continue;
+            };
+            if let Some(listen) = ours.iter().find(|listen| leads_to(upstream, **listen)) {
+                let text = format!("{upstream} is our own listen address {listen}: a loop");
+                found.push(server.problem(&format!("{place}[{index}]"), text));
+            }
+        }
+    };
+    look(root.get("upstreams"), "upstreams");
+    for (index, route) in list(root, "routes").iter().enumerate() {
+        look(
+            route.get("upstreams"),
+            &format!("routes[{index}].upstreams"),
+        );
+    }
+    found
+}
+
+/// DNS over TCP and HTTP cannot share a port.
+fn admin_port(root: &Node) -> Option<Problem> {
+    let node = root.get("admin")?.get("listen")?;
+    let admin = read::<Listen>(node)?;
+    let taken = admin.0.port() != 0 && listeners(root).contains(&admin);
+    taken.then(|| {
+        node.problem(
+            "admin.listen",
+            format!("{admin} is an address of \"listen\" already"),
+        )
+    })
+}
+
+/// A name must have one way to go.
+fn shared_zones(root: &Node) -> Vec<Problem> {
+    let mut routes = HashMap::new();
+    let mut found = Vec::new();
+    for (route, node) in list(root, "routes").iter().enumerate() {
+        for (index, item) in list(node, "zones").iter().enumerate() {
+            let Some(zone) = read::<Zone>(item) else {
+                continue;
+            };
+            // Two of one route are a double that `check` reports.
+            if let Some(other) = routes
+                .insert(zone.to_string(), route)
+                .filter(|other| *other != route)
+            {
+                let place = format!("routes[{route}].zones[{index}]");
+                found.push(item.problem(&place, format!("{zone} stands in routes[{other}] too")));
+            }
+        }
+    }
+    found
+}
+
+/// A rule must say what it is about.
+fn powerless_rules(root: &Node) -> Vec<Problem> {
+    list(root, "rules")
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| matches!(rule.value, Value::Mapping(_)))
+        .filter(|(_, rule)| {
+            ["preset", "hosts", "addresses"]
+                .iter()
+                .all(|key| rule.get(key).is_none())
+        })
+        .map(|(index, rule)| {
+            rule.problem(
+                &format!("rules[{index}]"),
+                "names nothing: write \"preset\", \"hosts\" or \"addresses\"",
+            )
+        })
+        .collect()
+}
+
+/// Metrics and replies name the rule, so a name must lead to one rule.
+fn shared_names(root: &Node) -> Vec<Problem> {
+    let mut rules = HashMap::new();
+    let mut found = Vec::new();
+    for (index, rule) in list(root, "rules").iter().enumerate() {
+        let written = rule.get("name");
+        let name = match (written, rule.get("preset")) {
+            (Some(name), _) => name.text().map(str::to_owned),
+            (None, Some(preset)) => preset.text().map(str::to_owned),
+            (None, None) => Some(default_name(None, index)),
+        };
+        let Some(name) = name else { continue };
+        if let Some(other) = rules.insert(name.clone(), index) {
+            let (node, place) = match written {
+                Some(node) => (node, format!("rules[{index}].name")),
+                None => (rule, format!("rules[{index}]")),
+            };
+            let text = format!(
+                "is called {} as rules[{other}] is: give it a \"name\" of its own",
+                quoted(&name)
+            );
+            found.push(node.problem(&place, text));
+        }
+    }
+    found
+}
+
+fn cache_times(root: &Node) -> Option<Problem> {
+    let section = root.get("cache")?;
+    let default = Cache::default();
+    let time = |key: &str, default: Span| match section.get(key) {
+        Some(node) => read::<Span>(node),
+        None => Some(default),
+    };
+    let (least, most) = (
+        time("min_ttl", default.min_ttl)?,
+        time("max_ttl", default.max_ttl)?,
+    );
+    let node = section.get("max_ttl").or_else(|| section.get("min_ttl"))?;
+    (most < least).then(|| {
+        node.problem(
+            "cache.max_ttl",
+            format!("{most} is less than min_ttl, {least}"),
+        )
+    })
+}
+
+/// The addresses we hear on, written or by default.
+fn listeners(root: &Node) -> Vec<Listen> {
+    match root.get("listen") {
+        Some(node) => node.items().iter().filter_map(read).collect(),
+        None => Options::default().listen,
+    }
+}
+
+fn list<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    node.get(key).map_or(&[], Node::items)
+}
+
+fn read<T: FromStr>(node: &Node) -> Option<T> {
+    node.text()?.parse().ok()
+}
