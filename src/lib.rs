@@ -62,4 +62,5 @@
 pub mod cache;
 pub mod config;
 pub mod message;
+pub mod policy;
 pub mod time;

@@ -1,0 +1,214 @@
+//! What we may tell a client: which rule touches a question, and what is left of an answer.
+//!
+//! Pure: decides from names, addresses and records alone. It never asks whether a host has IPv4;
+//! that needs another question and is the pipeline's part ([`crate::pipeline`], the A check).
+//!
+//! A rule applies when all its conditions hold: host, client and address range. The first that
+//! applies wins, in file order. Rules are numbered by their place in the file, and a [`RuleSet`]
+//! holds any of them, so that conditions are looked up apart and joined with one AND.
+
+mod hosts;
+mod ranges;
+mod shape;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Cname, Dnssec, Mode, Rule};
+use crate::message::Name;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::{BitAnd, BitOr};
+
+pub use hosts::Found;
+pub use ranges::Ranges;
+pub use shape::{Hinted, Left, Sixes};
+
+/// Any of the rules, by their place in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleSet(pub u128);
+
+impl RuleSet {
+    /// No rule.
+    pub const NONE: Self = Self(0);
+
+    /// The rule at this place alone; none past the 128th, which the configuration refuses.
+    pub fn of(index: usize) -> Self {
+        let shift = u32::try_from(index).unwrap_or(u32::MAX);
+        Self(1u128.checked_shl(shift).unwrap_or(0))
+    }
+
+    /// No rule in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Their places, in file order.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            left &= left.checked_sub(1)?;
+            Some(place)
+        })
+    }
+}
+
+impl BitOr for RuleSet {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for RuleSet {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// All rules, compiled for asking.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    rules: Box<[Compiled]>,
+    hosts: hosts::Hosts,
+    /// Rules that name hosts, as opposed to those by addresses alone.
+    hosted: RuleSet,
+    /// Rules that look at the query name only (`cname: keep`).
+    by_name_only: RuleSet,
+    /// Rules that flatten chains.
+    flattening: RuleSet,
+    /// Rules for some clients only.
+    selective: RuleSet,
+}
+
+/// One rule and its ranges.
+#[derive(Clone, Debug)]
+struct Compiled {
+    rule: Rule,
+    addresses: Ranges,
+    clients: Ranges,
+}
+
+impl Policy {
+    /// Compiles the rules of a valid configuration.
+    pub fn new(rules: &[Rule]) -> Self {
+        let pick = |wanted: &dyn Fn(&Rule) -> bool| {
+            let places = rules.iter().enumerate().filter(|(_, rule)| wanted(rule));
+            places.fold(RuleSet::NONE, |set, (place, _)| set | RuleSet::of(place))
+        };
+        Self {
+            hosts: hosts::Hosts::new(rules),
+            hosted: pick(&|rule| !rule.hosts.is_empty()),
+            by_name_only: pick(&|rule| rule.cname == Cname::Keep),
+            flattening: pick(&|rule| rule.cname == Cname::Flatten && rule.mode == Mode::Enforce),
+            selective: pick(&|rule| !rule.clients.is_empty()),
+            rules: rules
+                .iter()
+                .map(|rule| Compiled {
+                    addresses: Ranges::new(rule.addresses.iter().copied().map(Into::into)),
+                    clients: Ranges::new(rule.clients.iter().copied()),
+                    rule: rule.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The rule at a place.
+    pub fn rule(&self, place: usize) -> Option<&Rule> {
+        self.rules.get(place).map(|compiled| &compiled.rule)
+    }
+
+    /// Every rule, in file order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|compiled| &compiled.rule)
+    }
+
+    /// Rules that name hosts.
+    pub fn hosted(&self) -> RuleSet {
+        self.hosted
+    }
+
+    /// Rules that name this name, and rules that spare it. `name` must be lower case.
+    pub fn find(&self, name: &Name) -> Found {
+        self.hosts.find(name)
+    }
+
+    /// Rules that hold for this client.
+    pub fn serving(&self, client: IpAddr) -> RuleSet {
+        let others = self.selective.places().filter(|place| {
+            self.rules
+                .get(*place)
+                .is_some_and(|compiled| !compiled.clients.contains(client))
+        });
+        let excluded = others.fold(RuleSet::NONE, |set, place| set | RuleSet::of(place));
+        RuleSet(u128::MAX).without(excluded)
+    }
+
+    /// Rules that touch a question by its own name or by a name its chain runs through.
+    ///
+    /// `inherited` are rules that the question's own name inherited from another chain. An `except`
+    /// that spares the question's own name wins over all of it; `cname: keep` looks at that name only.
+    pub fn touching(&self, name: &Name, inherited: RuleSet, chain: &[Name]) -> RuleSet {
+        let own = self.find(name);
+        let along = chain.iter().fold(RuleSet::NONE, |set, link| {
+            let found = self.find(&link.lower());
+            set | found.named.without(found.spared)
+        });
+        (own.named | inherited | along.without(self.by_name_only)).without(own.spared)
+    }
+
+    /// Of these rules, those that hand themselves on to the names a chain leads to (`cname: follow`).
+    ///
+    /// Rules by addresses alone already mean every name.
+    pub fn handed_on(&self, rules: RuleSet) -> RuleSet {
+        (rules & self.hosted)
+            .without(self.by_name_only)
+            .without(self.flattening)
+    }
+
+    /// Whether one of these rules, the first of them that could apply, flattens chains.
+    pub fn flattens(&self, rules: RuleSet) -> bool {
+        let hosted = rules & self.hosted;
+        let first = hosted.places().next().map_or(RuleSet::NONE, RuleSet::of);
+        !(first & self.flattening).is_empty()
+    }
+
+    /// The first of these rules that applies to a set of addresses: one without `addresses`, or one
+    /// with an address of the set in its ranges.
+    pub fn first_applying(&self, rules: RuleSet, addresses: &[Ipv6Addr]) -> Option<usize> {
+        rules.places().find(|place| {
+            self.rules.get(*place).is_some_and(|compiled| {
+                compiled.addresses.is_empty()
+                    || addresses
+                        .iter()
+                        .any(|address| compiled.addresses.contains_v6(*address))
+            })
+        })
+    }
+
+    /// The rule that will strip a question whatever its AAAA records turn out to be, if the first of
+    /// these rules is such a one: enforced, not bounded by addresses, no respect for signatures due.
+    pub fn certain(&self, rules: RuleSet, dnssec_ok: bool) -> Option<usize> {
+        let place = rules.places().next()?;
+        let compiled = self.rules.get(place)?;
+        let rule = &compiled.rule;
+        let respects = rule.dnssec == Dnssec::Respect && dnssec_ok;
+        (rule.mode == Mode::Enforce && compiled.addresses.is_empty() && !respects).then_some(place)
+    }
+
+    /// Whether the rule at this place removes this address.
+    fn removes(&self, place: usize, address: Ipv6Addr) -> bool {
+        self.rules.get(place).is_some_and(|compiled| {
+            compiled.addresses.is_empty() || compiled.addresses.contains_v6(address)
+        })
+    }
+}
