@@ -62,5 +62,6 @@
 pub mod cache;
 pub mod config;
 pub mod message;
+pub mod pipeline;
 pub mod policy;
 pub mod time;

@@ -1,0 +1,228 @@
+//! Who waits for which question: equal questions share one flight, whichever driver carries it.
+//!
+//! The driver whose client asked first leads; all others leave their waiter here and are answered by
+//! the leader. Also the place where what is in flight is counted and bounded.
+
+use super::Origin;
+use super::pair::Pair;
+use crate::message::Ask;
+use foldhash::{HashMap, HashMapExt};
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The questions in flight and their waiters.
+#[derive(Debug)]
+pub(super) struct Flights {
+    shards: Box<[Mutex<HashMap<Ask, Waiting>>]>,
+    hasher: foldhash::fast::FixedState,
+    /// Flights that clients started.
+    started: AtomicUsize,
+    /// Waiters in all flights together.
+    waiters: AtomicUsize,
+    by_client: Mutex<HashMap<IpAddr, usize>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    waiters: Vec<Waiter>,
+    /// Stale answers went out: whoever comes now need not wait for one.
+    slow: bool,
+}
+
+/// Somebody who wants to hear how a flight ends.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// A client that asked this very question.
+    Client(Asker),
+    /// A client whose reply needs this answer and perhaps another.
+    Pair(Arc<Mutex<Pair>>, Side),
+}
+
+/// Which answer a pair waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The A records.
+    Ipv4,
+    /// The question itself.
+    Own,
+}
+
+/// A client with its query.
+#[derive(Debug)]
+pub(super) struct Asker {
+    pub(super) query: Box<[u8]>,
+    pub(super) origin: Origin,
+}
+
+/// What became of a waiter.
+#[derive(Debug)]
+pub(super) enum Joined {
+    /// It waits; nobody carries this question yet: the caller does.
+    Leads,
+    /// It waits with others.
+    Follows,
+    /// The flight is slow already; the waiter is given back.
+    Slow(Waiter),
+    /// Too many wait; the waiter is given back.
+    Full(Waiter),
+}
+
+impl Flights {
+    /// Nobody in flight.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            hasher: foldhash::fast::FixedState::with_seed(seed),
+            started: AtomicUsize::new(0),
+            waiters: AtomicUsize::new(0),
+            by_client: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Waits for a question, or is told to carry it. Without a waiter it is for the cache alone.
+    pub(super) fn join(&self, ask: &Ask, waiter: Option<Waiter>) -> Joined {
+        let mut shard = self.shard(ask);
+        let follows = shard.get_mut(ask);
+        if let Some(waiting) = follows {
+            let Some(waiter) = waiter else {
+                return Joined::Follows;
+            };
+            if waiting.slow {
+                return Joined::Slow(waiter);
+            }
+            if self.waiters.load(Relaxed) >= MOST_WAITERS {
+                return Joined::Full(waiter);
+            }
+            self.waiters.fetch_add(1, Relaxed);
+            waiting.waiters.push(waiter);
+            return Joined::Follows;
+        }
+        let waiters: Vec<Waiter> = waiter.into_iter().collect();
+        self.waiters.fetch_add(waiters.len(), Relaxed);
+        shard.insert(
+            *ask,
+            Waiting {
+                waiters,
+                slow: false,
+            },
+        );
+        Joined::Leads
+    }
+
+    /// Waits although the flight is slow: nothing stale was at hand.
+    pub(super) fn wait_on(&self, ask: &Ask, waiter: Waiter) -> Result<(), Waiter> {
+        match self.shard(ask).get_mut(ask) {
+            Some(waiting) => {
+                self.waiters.fetch_add(1, Relaxed);
+                waiting.waiters.push(waiter);
+                Ok(())
+            }
+            None => Err(waiter),
+        }
+    }
+
+    /// The flight ended: its waiters, and the question is free again.
+    pub(super) fn take(&self, ask: &Ask) -> Vec<Waiter> {
+        let waiting = self.shard(ask).remove(ask).unwrap_or_default();
+        self.waiters.fetch_sub(waiting.waiters.len(), Relaxed);
+        waiting.waiters
+    }
+
+    /// The flight is slow: its waiters so far; those who get nothing stale come back by [`Self::wait_on`].
+    pub(super) fn slow_down(&self, ask: &Ask) -> Vec<Waiter> {
+        let mut shard = self.shard(ask);
+        let Some(waiting) = shard.get_mut(ask) else {
+            return Vec::new();
+        };
+        waiting.slow = true;
+        self.waiters.fetch_sub(waiting.waiters.len(), Relaxed);
+        std::mem::take(&mut waiting.waiters)
+    }
+
+    /// Counts a flight for this client; false where it, or all clients together, have too many.
+    pub(super) fn admit(&self, client: IpAddr) -> bool {
+        let mut by_client = self
+            .by_client
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let own = by_client.entry(prefix(client)).or_default();
+        if *own >= MOST_OF_A_CLIENT || self.started.load(Relaxed) >= MOST_STARTED {
+            return false;
+        }
+        *own += 1;
+        self.started.fetch_add(1, Relaxed);
+        true
+    }
+
+    /// A counted flight ended.
+    pub(super) fn dismiss(&self, client: IpAddr) {
+        let mut by_client = self
+            .by_client
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = by_client.get_mut(&prefix(client)) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                by_client.remove(&prefix(client));
+            }
+        }
+        self.started.fetch_sub(1, Relaxed);
+    }
+
+    /// Flights that clients started and that have not ended.
+    pub(super) fn in_flight(&self) -> usize {
+        self.started.load(Relaxed)
+    }
+
+    fn shard(&self, ask: &Ask) -> MutexGuard<'_, HashMap<Ask, Waiting>> {
+        let hash = usize::try_from(self.hasher.hash_one(ask) >> 32).unwrap_or_default();
+        let shard = self
+            .shards
+            .get(hash % SHARDS)
+            .or_else(|| self.shards.first());
+        shard
+            .expect("there are SHARDS of them")
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One client: an IPv4 address, or the /64 that one IPv6 host may pick addresses from.
+fn prefix(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}
+
+const SHARDS: usize = 16;
+/// Flights started by clients, all together.
+const MOST_STARTED: usize = 4_096;
+/// Flights started by one client.
+const MOST_OF_A_CLIENT: usize = 256;
+/// Waiters in all flights; one costs about 200 octets.
+const MOST_WAITERS: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::Flights;
+    use std::net::IpAddr;
+
+    #[test]
+    fn one_client_starts_so_many_flights_and_no_more() {
+        let flights = Flights::new(7);
+        let greedy: IpAddr = "2001:db8::1".parse().unwrap();
+        let neighbor: IpAddr = "2001:db8::ffff".parse().unwrap();
+        let other: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..256 {
+            assert!(flights.admit(greedy));
+        }
+        assert!(!flights.admit(greedy));
+        assert!(!flights.admit(neighbor), "the same /64 is the same client");
+        assert!(flights.admit(other));
+        flights.dismiss(greedy);
+        assert!(flights.admit(neighbor));
+    }
+}

@@ -1,0 +1,114 @@
+//! Names that inherited rules from a chain that led to them (answers.md 4).
+//!
+//! A client that follows a CNAME asks for its target by name; were the target not touched then, the
+//! address would leak. So the names behind a touched one inherit its rules for as long as the chain
+//! may be cached, one hour at most. Bounded: past the limit, names that are about to run out go first.
+
+use crate::message::Name;
+use crate::policy::{Policy, RuleSet};
+use crate::time::Moment;
+use foldhash::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The names and what they inherited.
+#[derive(Debug, Default)]
+pub(super) struct Heirs {
+    names: Mutex<HashMap<Box<[u8]>, Heir>>,
+    /// So that a query where nobody inherited anything pays one load.
+    count: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heir {
+    rules: RuleSet,
+    until: Moment,
+}
+
+impl Heirs {
+    /// Rules that the name (lower case) inherited and still has.
+    pub(super) fn of(&self, name: &Name, now: Moment) -> RuleSet {
+        if self.count.load(Relaxed) == 0 {
+            return RuleSet::NONE;
+        }
+        match self.lock().get(name.wire()) {
+            Some(heir) if heir.until > now => heir.rules,
+            _ => RuleSet::NONE,
+        }
+    }
+
+    /// These names inherit these rules for this time, but for the rules that spare them.
+    pub(super) fn learn(
+        &self,
+        names: &[Name],
+        (rules, span): (RuleSet, Duration),
+        policy: &Policy,
+        now: Moment,
+    ) {
+        let until = now + span.min(LONGEST);
+        let mut table = self.lock();
+        for name in names {
+            let name = name.lower();
+            let rules = rules.without(policy.find(&name).spared);
+            if rules.is_empty() {
+                continue;
+            }
+            if table.len() >= MOST && !table.contains_key(name.wire()) {
+                make_room(&mut table, now);
+            }
+            let heir = table.entry(name.wire().into()).or_insert(Heir {
+                rules: RuleSet::NONE,
+                until,
+            });
+            heir.rules = if heir.until > now {
+                heir.rules | rules
+            } else {
+                rules
+            };
+            heir.until = heir.until.max(until);
+        }
+        self.count.store(table.len(), Relaxed);
+    }
+
+    /// Carries inheritances over to a policy whose rules stand at other places, by their names.
+    pub(super) fn move_to(&self, from: &Policy, to: &Policy) {
+        let places: Vec<RuleSet> = from
+            .rules()
+            .map(|old| {
+                let at = to.rules().position(|new| new.name == old.name);
+                at.map_or(RuleSet::NONE, RuleSet::of) & to.handed_on(RuleSet(u128::MAX))
+            })
+            .collect();
+        let mut table = self.lock();
+        table.retain(|wire, heir| {
+            let moved = heir.rules.places().filter_map(|place| places.get(place));
+            heir.rules = moved.fold(RuleSet::NONE, |set, rule| set | *rule);
+            if let Some(name) = Name::from_wire(wire) {
+                heir.rules = heir.rules.without(to.find(&name).spared);
+            }
+            !heir.rules.is_empty()
+        });
+        self.count.store(table.len(), Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Heir>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops what has run out, and, where that is not enough, the eighth that runs out first.
+fn make_room(table: &mut HashMap<Box<[u8]>, Heir>, now: Moment) {
+    table.retain(|_, heir| heir.until > now);
+    if table.len() >= MOST {
+        let mut ends: Vec<Moment> = table.values().map(|heir| heir.until).collect();
+        ends.sort_unstable();
+        let limit = ends.get(MOST / 8).copied().unwrap_or(now);
+        table.retain(|_, heir| heir.until > limit);
+    }
+}
+
+/// An inheritance ends after this, whatever the chain's TTL.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Names that may inherit at a time.
+const MOST: usize = 65_536;

@@ -1,0 +1,356 @@
+//! From a decision to the bytes a client gets: rules work on the way out.
+//!
+//! The cache keeps what upstream said; here the hints go, chains are flattened, heirs are learned, and
+//! a NODATA of our own gets its SOA. Every reply is then written by `message::write_reply`, so the hit, the
+//! miss and the stale answer cannot disagree.
+
+use super::check::Said;
+use super::flight::Failed;
+use super::settings::Settings;
+use super::{Client, Pipeline, Source, Tally};
+use crate::message::{
+    self, Answer, Body, Kind, Meaning, Name, OwnEde, Query, Rcode, Room, Section, Transport, Ttl,
+};
+use crate::policy::{Left, RuleSet, Sixes};
+use crate::time::Moment;
+use std::time::Duration;
+
+/// Whom a reply is for.
+#[derive(Clone, Copy)]
+pub(super) struct Audience<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) query: &'a Query<'a>,
+    pub(super) client: Client,
+    pub(super) now: Moment,
+}
+
+/// An answer on its way out.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) answer: &'a Answer,
+    pub(super) learned: Moment,
+    pub(super) stale: bool,
+    pub(super) source: Source,
+    /// The rule that removed something from it already.
+    pub(super) removed: Option<usize>,
+    /// The rule in report mode that would have changed it.
+    pub(super) reported: Option<usize>,
+}
+
+impl<'a> Given<'a> {
+    /// What an upstream said just now.
+    pub(super) fn fresh(answer: &'a Answer, now: Moment) -> Self {
+        Self {
+            answer,
+            learned: now,
+            stale: false,
+            source: Source::Upstream,
+            removed: None,
+            reported: None,
+        }
+    }
+
+    /// What was said, by the cache or just now.
+    pub(super) fn of(said: &'a Said) -> Self {
+        let source = match (said.stale, said.known) {
+            (true, _) => Source::Stale,
+            (false, true) => Source::Cache,
+            (false, false) => Source::Upstream,
+        };
+        Self {
+            answer: &said.answer,
+            learned: said.learned,
+            stale: said.stale,
+            source,
+            removed: None,
+            reported: None,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Upstream's answer, as the rules let it out.
+    pub(super) fn give(&self, to: Audience<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Tally {
+        let kind = to.query.question.kind;
+        if given.answer.mentions_ipv6()
+            || !given.answer.chain().is_empty()
+            || matches!(kind, Kind::HTTPS | Kind::SVCB)
+        {
+            self.give_shaped(to, given, out)
+        } else {
+            write_answer(to, given, given.answer, out)
+        }
+    }
+
+    fn give_shaped(&self, to: Audience<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Tally {
+        let (policy, question) = (&to.settings.policy, &to.query.question);
+        let serving = policy.serving(to.client.address);
+        let inherited = self.inherited(to);
+        let rules = policy.touching(&question.name, inherited, given.answer.chain()) & serving;
+        self.hand_on(to, given, rules);
+        let flat = (policy.flattens(rules)
+            && matches!(question.kind, Kind::A | Kind::AAAA | Kind::HTTPS))
+        .then(|| message::flatten(given.answer))
+        .flatten();
+        let answer = flat.as_ref().unwrap_or(given.answer);
+        let hinted = policy.without_hints(answer, question, rules, serving);
+        let given = Given {
+            removed: given.removed.or(hinted.removed),
+            reported: given.reported.or(hinted.reported),
+            ..given
+        };
+        match (hinted.left, given.removed) {
+            (Left::Nothing, Some(place)) => self.give_nodata(to, place, (None, u32::MAX), out),
+            (Left::Part(part), _) => write_answer(to, given, &part, out),
+            _ => write_answer(to, given, answer, out),
+        }
+    }
+
+    /// Upstream's answer without the AAAA records that the rule at `place` means.
+    pub(super) fn give_stripped(
+        &self,
+        to: Audience<'_>,
+        place: usize,
+        (own, ipv4): (&Said, Option<&Said>),
+        out: &mut Vec<u8>,
+    ) -> Tally {
+        match to.settings.policy.without_sixes(&own.answer, place) {
+            Sixes::Untouched => self.give(to, Given::of(own), out),
+            Sixes::Fewer(answer) => {
+                let given = Given {
+                    answer: &answer,
+                    removed: Some(place),
+                    ..Given::of(own)
+                };
+                self.give(to, given, out)
+            }
+            Sixes::Gone => {
+                let left = [Some(own), ipv4]
+                    .into_iter()
+                    .flatten()
+                    .map(|said| left_of(said, to.now));
+                self.give_nodata(to, place, (Some(own), left.min().unwrap_or(0)), out)
+            }
+        }
+    }
+
+    /// NODATA beside a good A.
+    pub(super) fn give_nodata_by_ipv4(
+        &self,
+        to: Audience<'_>,
+        place: usize,
+        ipv4: Option<&Said>,
+        out: &mut Vec<u8>,
+    ) -> Tally {
+        let left = ipv4.map_or(u32::MAX, |said| left_of(said, to.now));
+        self.give_nodata(to, place, (ipv4, left), out)
+    }
+
+    /// NODATA that lives for `left` seconds, or for the rule's `negative_ttl` if that is less.
+    fn give_nodata(
+        &self,
+        to: Audience<'_>,
+        place: usize,
+        (chain, left): (Option<&Said>, u32),
+        out: &mut Vec<u8>,
+    ) -> Tally {
+        let policy = &to.settings.policy;
+        let question = &to.query.question;
+        if let Some(said) = chain {
+            let serving = policy.serving(to.client.address);
+            let rules = policy.touching(&question.name, self.inherited(to), said.answer.chain());
+            self.hand_on(to, Given::of(said), rules & serving);
+        }
+        let chain = chain.filter(|_| !policy.flattens(RuleSet::of(place)));
+        let last = chain.and_then(|said| said.answer.chain().last());
+        let mut soa = self.zones.choose(last.unwrap_or(&question.name), to.now);
+        let negative = policy
+            .rule(place)
+            .map_or(0, |rule| rule.negative_ttl.as_secs());
+        soa.minimum = left.min(u32::try_from(negative).unwrap_or(u32::MAX));
+        let aged = chain.map(|said| (&*said.answer, age(said.learned, to.now)));
+        let answer = message::nodata(question, aged, &soa);
+        let body = Body::Answer {
+            answer: &answer,
+            ttl: Ttl::Aged(0),
+        };
+        let own = policy.rule(place).map(|rule| OwnEde {
+            code: FILTERED,
+            text: &rule.name,
+        });
+        message::write_reply(to.query, &body, own, room(to), out);
+        Tally {
+            source: Source::Filtered,
+            rcode: Rcode::NO_ERROR,
+            rule: u8::try_from(place).ok(),
+            reported: None,
+        }
+    }
+
+    /// The name does not exist, as the A question says.
+    pub(super) fn give_no_name(&self, to: Audience<'_>, ipv4: &Said, out: &mut Vec<u8>) -> Tally {
+        let answer = message::under_kind(&ipv4.answer, to.query.question.kind);
+        self.give(
+            to,
+            Given {
+                answer: &answer,
+                ..Given::of(ipv4)
+            },
+            out,
+        )
+    }
+
+    /// Rules that the question's own name inherited.
+    pub(super) fn inherited(&self, to: Audience<'_>) -> RuleSet {
+        self.heirs.of(&to.query.question.name, to.now)
+    }
+
+    /// The names that a touched chain or alias leads to inherit the rules.
+    fn hand_on(&self, to: Audience<'_>, given: Given<'_>, rules: RuleSet) {
+        let policy = &to.settings.policy;
+        let handed = policy.handed_on(rules);
+        if handed.is_empty() {
+            return;
+        }
+        let span = |ttl: u32| {
+            let left = if given.stale {
+                STALE_TTL
+            } else {
+                ttl.saturating_sub(age(given.learned, to.now))
+            };
+            Duration::from_secs(left.into())
+        };
+        if let Some(ttl) = given.answer.chain_ttl() {
+            self.heirs
+                .learn(given.answer.chain(), (handed, span(ttl)), policy, to.now);
+        }
+        if matches!(to.query.question.kind, Kind::HTTPS | Kind::SVCB) {
+            for (target, ttl) in aliases(given.answer) {
+                self.heirs
+                    .learn(&[target], (handed, span(ttl)), policy, to.now);
+            }
+        }
+    }
+}
+
+/// TargetNames of AliasMode records (RFC 9460 §2.4.2), with their TTLs.
+fn aliases(answer: &Answer) -> impl Iterator<Item = (Name, u32)> {
+    answer.records().filter_map(|record| {
+        if record.section != Section::Answer {
+            return None;
+        }
+        let service = record.service()?;
+        (service.priority == 0 && !service.target.is_root()).then_some((service.target, record.ttl))
+    })
+}
+
+/// A reply of upstream's records, or of what the rules left of them.
+fn write_answer(to: Audience<'_>, given: Given<'_>, answer: &Answer, out: &mut Vec<u8>) -> Tally {
+    let ttl = if given.stale {
+        Ttl::Fixed(STALE_TTL)
+    } else {
+        Ttl::Aged(age(given.learned, to.now))
+    };
+    let rule = given
+        .removed
+        .and_then(|place| to.settings.policy.rule(place));
+    let own = match rule {
+        Some(rule) => Some(OwnEde {
+            code: FILTERED,
+            text: &rule.name,
+        }),
+        // RFC 8914 §4.4, §4.20: stale, and stale NXDOMAIN.
+        None if given.stale && answer.meaning() == Meaning::NxDomain => {
+            Some(OwnEde { code: 19, text: "" })
+        }
+        None if given.stale => Some(OwnEde { code: 3, text: "" }),
+        None => None,
+    };
+    message::write_reply(to.query, &Body::Answer { answer, ttl }, own, room(to), out);
+    Tally {
+        source: given.source,
+        rcode: answer.rcode(),
+        rule: given.removed.and_then(|place| u8::try_from(place).ok()),
+        reported: given.reported.and_then(|place| u8::try_from(place).ok()),
+    }
+}
+
+/// A failure: the upstream's own words, or ours.
+pub(super) fn write_failure(to: Audience<'_>, failed: &Failed, out: &mut Vec<u8>) -> Tally {
+    let own = failed.ede.map(|code| OwnEde { code, text: "" });
+    match &failed.answer {
+        Some(answer) => {
+            let body = Body::Answer {
+                answer,
+                ttl: Ttl::Aged(0),
+            };
+            message::write_reply(to.query, &body, own, room(to), out);
+        }
+        None => message::write_reply(to.query, &Body::Code(failed.rcode), own, room(to), out),
+    }
+    Tally {
+        source: Source::Error,
+        rcode: failed.rcode,
+        rule: None,
+        reported: None,
+    }
+}
+
+/// A reply without records.
+pub(super) fn write_code(to: Audience<'_>, rcode: Rcode, ede: u16, out: &mut Vec<u8>) -> Tally {
+    let own = OwnEde {
+        code: ede,
+        text: "",
+    };
+    message::write_reply(to.query, &Body::Code(rcode), Some(own), room(to), out);
+    Tally {
+        source: Source::Error,
+        rcode,
+        rule: None,
+        reported: None,
+    }
+}
+
+/// An answer made here for a special name.
+pub(super) fn write_special(to: Audience<'_>, answer: &Answer, out: &mut Vec<u8>) -> Tally {
+    let body = Body::Answer {
+        answer,
+        ttl: Ttl::Aged(0),
+    };
+    message::write_reply(to.query, &body, None, room(to), out);
+    Tally {
+        source: Source::Special,
+        rcode: answer.rcode(),
+        rule: None,
+        reported: None,
+    }
+}
+
+fn room(to: Audience<'_>) -> Room {
+    match to.client.transport {
+        Transport::Datagram => Room::Datagram {
+            max_udp: to.settings.max_udp,
+        },
+        Transport::Stream => Room::Stream { idle: IDLE },
+    }
+}
+
+/// Seconds left of an answer's smallest TTL; of a stale one the 30 it is good for.
+fn left_of(said: &Said, now: Moment) -> u32 {
+    if said.stale {
+        return STALE_TTL;
+    }
+    let ttl = said.answer.smallest_ttl().unwrap_or(0);
+    ttl.saturating_sub(age(said.learned, now))
+}
+
+fn age(learned: Moment, now: Moment) -> u32 {
+    u32::try_from(now.since(learned).as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Seconds that a stale record lives downstream (RFC 8767 §4).
+const STALE_TTL: u32 = 30;
+/// The idle time of streams told to clients that ask for it, in units of 100 ms (RFC 7828).
+const IDLE: u16 = 100;
+/// RFC 8914 §4.18; never 15 (Blocked): nobody is blocked from a host that has IPv4.
+const FILTERED: u16 = 17;
