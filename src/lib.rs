@@ -59,9 +59,12 @@
 //! without taking it apart, to *shape* is to take out of an answer what rules say. A *host* is a name in a
 //! rule, a *span* a length of time; an answer is *fresh* until its TTL is over, then *stale*.
 
+pub mod admin;
 pub mod cache;
 pub mod config;
+pub mod log;
 pub mod message;
+pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod time;
