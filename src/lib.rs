@@ -62,9 +62,11 @@
 pub mod admin;
 pub mod cache;
 pub mod config;
+pub mod listen;
 pub mod log;
 pub mod message;
 pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod time;
+pub mod upstream;

@@ -1,0 +1,167 @@
+//! Who is connected by a stream, and how a reply finds its way there from any thread.
+//!
+//! Holds the caps on connections, in all and for each client. Every query that a connection hands
+//! out comes back exactly once, as a reply or as the word that none will come; a connection that
+//! has gone meanwhile is no concern of whoever answers.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// A reply, or the word that none will come.
+pub(super) type Finished = Option<Vec<u8>>;
+
+/// Every stream connection of the process.
+#[derive(Debug)]
+pub struct Connections {
+    in_all: usize,
+    per_client: usize,
+    open: Mutex<Open>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    replies: HashMap<u64, UnboundedSender<Finished>>,
+    clients: HashMap<IpAddr, usize>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Connections {
+    /// None yet; at most 512 in all, and 64 of one client address.
+    pub fn new() -> Self {
+        Self::with_caps(512, 64)
+    }
+
+    pub(super) fn with_caps(in_all: usize, per_client: usize) -> Self {
+        Self {
+            in_all,
+            per_client,
+            open: Mutex::default(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Ends one query of a connection: with its reply, or with none. From any thread, never waits.
+    pub fn finish(&self, connection: u64, reply: Option<Vec<u8>>) {
+        // Sent after the lock is let go, for it may wake a thread.
+        let replies = self.lock().replies.get(&connection).cloned();
+        if let Some(replies) = replies {
+            // It fails when the connection ends this moment.
+            let _ = replies.send(reply);
+        }
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        u64::try_from(self.lock().replies.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Connections refused so far because of a cap.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Lets a connection of that client in, unless a cap is reached.
+    pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        // An IPv4 client is the same one behind a socket of either family.
+        let client = client.to_canonical();
+        let mut open = self.lock();
+        let theirs = open.clients.get(&client).copied().unwrap_or(0);
+        if open.replies.len() >= self.in_all || theirs >= self.per_client {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        open.clients.insert(client, theirs + 1);
+        let id = open.next;
+        open.next += 1;
+        // In-flight queries are capped, and each brings one item: so is the queue.
+        let (sender, receiver) = unbounded_channel();
+        open.replies.insert(id, sender);
+        Some(Place {
+            connections: self.clone(),
+            client,
+            id,
+            finished: receiver,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // A panic under the lock may leave a count too high by one; that is better than none served.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's place among them, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    client: IpAddr,
+    /// The number that replies are sent to; never given twice.
+    pub(super) id: u64,
+    /// What became of the queries it handed out.
+    pub(super) finished: UnboundedReceiver<Finished>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        open.replies.remove(&self.id);
+        if let Some(theirs) = open.clients.get_mut(&self.client) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                open.clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_hold_in_all_and_for_each_client() {
+        let connections = Arc::new(Connections::with_caps(3, 2));
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = connections.admit(ip("192.0.2.1")).unwrap();
+        let second = connections.admit(ip("::ffff:192.0.2.1")).unwrap();
+        assert!(
+            connections.admit(ip("192.0.2.1")).is_none(),
+            "two of one client"
+        );
+        let third = connections.admit(ip("2001:db8::1")).unwrap();
+        assert!(
+            connections.admit(ip("2001:db8::2")).is_none(),
+            "three in all"
+        );
+        assert_eq!((connections.open(), connections.refused()), (3, 2));
+        drop((first, second));
+        let again = connections.admit(ip("192.0.2.1")).unwrap();
+        assert_ne!(again.id, third.id);
+        drop((third, again));
+        assert_eq!(connections.open(), 0);
+        assert!(connections.lock().clients.is_empty());
+    }
+
+    #[test]
+    fn replies_to_a_connection_that_has_gone_are_lost_in_silence() {
+        let connections = Arc::new(Connections::new());
+        let mut place = connections.admit(IpAddr::from([192, 0, 2, 1])).unwrap();
+        let id = place.id;
+        connections.finish(id, Some(b"reply".to_vec()));
+        connections.finish(id, None);
+        assert_eq!(place.finished.try_recv(), Ok(Some(b"reply".to_vec())));
+        assert_eq!(place.finished.try_recv(), Ok(None));
+        drop(place);
+        connections.finish(id, Some(b"late".to_vec()));
+    }
+}

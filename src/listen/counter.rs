@@ -1,0 +1,80 @@
+//! One metric line for each reply: where it came from, its code, its rule.
+
+use crate::metrics::{self, Rules, Transport, Unanswered, Worker};
+use crate::pipeline::{Settings, Source, Tally};
+use std::sync::Arc;
+
+/// Counts for one thread. Rules are counted by name, so a reload that moves them keeps their counts.
+#[derive(Debug)]
+pub struct Counter {
+    worker: Arc<Worker>,
+    rules: Arc<Rules>,
+    /// The slot of each rule of the settings of this generation, by its place.
+    slots: Vec<u8>,
+    generation: u64,
+}
+
+impl Counter {
+    /// `worker` is written by this counter's thread alone.
+    pub fn new(worker: Arc<Worker>, rules: Arc<Rules>) -> Self {
+        Self {
+            worker,
+            rules,
+            slots: Vec::new(),
+            generation: 0,
+        }
+    }
+
+    /// A query was heard.
+    pub fn query(&self, transport: Transport) {
+        self.worker.query(transport);
+    }
+
+    /// A packet got no reply.
+    pub fn unanswered(&self) {
+        self.worker.unanswered(Unanswered::NotAQuery);
+    }
+
+    /// An answer is fetched before it expires, or a SOA in the background.
+    pub fn prefetch(&self) {
+        self.worker.prefetch();
+    }
+
+    /// A reply goes out.
+    pub fn reply(&mut self, settings: &Settings, tally: Tally, reply: &[u8]) {
+        let source = match tally.source {
+            Source::Cache => metrics::Source::Cache,
+            Source::Upstream => metrics::Source::Upstream,
+            Source::Stale => metrics::Source::Stale,
+            Source::Filtered => metrics::Source::Filtered,
+            Source::Special => metrics::Source::Special,
+            Source::Error => metrics::Source::Error,
+        };
+        self.worker.reply(source, tally.rcode.0);
+        // The TC bit (RFC 1035 §4.1.1).
+        if reply.get(2).is_some_and(|flags| flags & 0x02 != 0) {
+            self.worker.truncate();
+        }
+        if tally.rule.is_some() || tally.reported.is_some() {
+            self.rule(settings, tally);
+        }
+    }
+
+    fn rule(&mut self, settings: &Settings, tally: Tally) {
+        if self.generation != settings.generation {
+            self.generation = settings.generation;
+            self.slots = settings
+                .policy
+                .rules()
+                .map(|rule| self.rules.slot(&rule.name))
+                .collect();
+        }
+        let slot = |place: Option<u8>| self.slots.get(usize::from(place?)).copied();
+        if let Some(slot) = slot(tally.rule) {
+            self.worker.rule_changed(slot);
+        }
+        if let Some(slot) = slot(tally.reported) {
+            self.worker.rule_reported(slot);
+        }
+    }
+}

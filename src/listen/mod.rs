@@ -1,0 +1,20 @@
+//! Hears clients and carries their messages to whoever answers them.
+//!
+//! UDP is a plain thread for each core ([`worker`]); streams are tokio's ([`stream`]). Both ask the pipeline
+//! what to reply; what it cannot answer at once is carried by a UDP worker, whichever way it came: one
+//! kind of driver, so a client over TCP and one over UDP share their flights.
+
+mod clock;
+mod connections;
+mod counter;
+mod frame;
+mod inbox;
+pub mod sockets;
+pub mod stream;
+mod sys;
+pub mod worker;
+
+pub use clock::Clock;
+pub use connections::Connections;
+pub use counter::Counter;
+pub use inbox::{Errand, Inbox};

@@ -1,0 +1,497 @@
+//! Batches of datagrams: `recvmmsg`, `sendmmsg` and packet information. The only unsafe code there is.
+//!
+//! One system call moves up to [`BATCH`] datagrams, and on a wildcard listener each reply leaves from
+//! the address that was asked (`IP_PKTINFO`, RFC 3542 §6). No safe wrapper does both without allocating
+//! for each call. The rule that keeps it sound: every pointer handed to the kernel is made anew, right
+//! before the call, from buffers that the same value owns and nobody else can touch meanwhile; what the
+//! kernel wrote is read back only within the lengths it gave.
+
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg and IP_PKTINFO have no safe wrapper that does not allocate"
+)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+/// Datagrams in one system call.
+pub(super) const BATCH: usize = 64;
+/// The longest query that is read whole; what is longer is no query anybody sends over UDP.
+const LONGEST: usize = 4096;
+/// Room for one packet-information message, aligned as control messages have to be.
+type Control = [u64; 8];
+
+/// Which address of ours a datagram was sent to; only wildcard listeners need to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) address: Option<IpAddr>,
+    pub(super) interface: u32,
+}
+
+/// Datagrams received.
+pub(super) struct Inbound {
+    packets: Box<[[u8; LONGEST]]>,
+    peers: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    headers: Box<[libc::mmsghdr]>,
+    vectors: Box<[libc::iovec]>,
+    count: usize,
+}
+
+// SAFETY: the pointers in `headers` and `vectors` are written before each call and used by that call alone.
+unsafe impl Send for Inbound {}
+
+impl Inbound {
+    /// Room for a batch.
+    pub(super) fn new() -> Self {
+        Self {
+            packets: vec![[0; LONGEST]; BATCH].into_boxed_slice(),
+            peers: vec![no_address(); BATCH].into_boxed_slice(),
+            controls: vec![[0; 8]; BATCH].into_boxed_slice(),
+            headers: vec![no_header(); BATCH].into_boxed_slice(),
+            vectors: vec![no_vector(); BATCH].into_boxed_slice(),
+            count: 0,
+        }
+    }
+
+    /// Receives what is there, at most a batch, without waiting. Zero: nothing was there.
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.count = 0;
+        let buffers = self
+            .packets
+            .iter_mut()
+            .zip(&mut *self.peers)
+            .zip(&mut *self.controls);
+        let slots = self.headers.iter_mut().zip(&mut *self.vectors);
+        for ((header, vector), ((packet, peer), control)) in slots.zip(buffers) {
+            *vector = libc::iovec {
+                iov_base: packet.as_mut_ptr().cast(),
+                iov_len: LONGEST,
+            };
+            header.msg_hdr.msg_name = ptr::from_mut(peer).cast();
+            header.msg_hdr.msg_namelen = length_of::<libc::sockaddr_storage>();
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
+            header.msg_hdr.msg_flags = 0;
+        }
+        // SAFETY: `headers` has BATCH entries, each pointing at buffers of `self` with their true lengths.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                ptr::null_mut(),
+            )
+        };
+        match usize::try_from(count) {
+            Ok(count) => {
+                self.count = count.min(BATCH);
+                Ok(self.count)
+            }
+            Err(_) => nothing_there(io::Error::last_os_error()),
+        }
+    }
+
+    /// What the last call received: packet, peer, and the address of ours that was asked.
+    pub(super) fn packets(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Local)> {
+        let headers = self.headers.iter().zip(&*self.packets).zip(&*self.peers);
+        headers
+            .take(self.count)
+            .filter_map(|((header, packet), peer)| {
+                let packet = packet.get(..header.msg_len as usize)?;
+                let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+                let peer = read_address(peer)?;
+                (!cut).then(|| (packet, peer, read_local(&header.msg_hdr)))
+            })
+    }
+}
+
+/// Datagrams to send.
+pub(super) struct Outbound {
+    slots: Vec<Slot>,
+    headers: Box<[libc::mmsghdr]>,
+    vectors: Box<[libc::iovec]>,
+    count: usize,
+}
+
+// SAFETY: as for `Inbound`.
+unsafe impl Send for Outbound {}
+
+struct Slot {
+    packet: Vec<u8>,
+    peer: libc::sockaddr_storage,
+    peer_length: libc::socklen_t,
+    control: Control,
+    control_length: usize,
+}
+
+impl Outbound {
+    /// Room for a batch.
+    pub(super) fn new() -> Self {
+        let slot = || Slot {
+            packet: Vec::with_capacity(512),
+            peer: no_address(),
+            peer_length: 0,
+            control: [0; 8],
+            control_length: 0,
+        };
+        Self {
+            slots: std::iter::repeat_with(slot).take(BATCH).collect(),
+            headers: vec![no_header(); BATCH].into_boxed_slice(),
+            vectors: vec![no_vector(); BATCH].into_boxed_slice(),
+            count: 0,
+        }
+    }
+
+    /// The buffer for the next datagram; [`Self::commit`] adds it. None: the batch is full.
+    pub(super) fn next(&mut self) -> Option<&mut Vec<u8>> {
+        self.slots.get_mut(self.count).map(|slot| &mut slot.packet)
+    }
+
+    /// Adds what was written to the last buffer of [`Self::next`].
+    pub(super) fn commit(&mut self, peer: SocketAddr, local: Local) {
+        if let Some(slot) = self.slots.get_mut(self.count) {
+            slot.peer_length = write_address(&mut slot.peer, peer);
+            slot.control_length = write_local(&mut slot.control, local);
+            self.count += 1;
+        }
+    }
+
+    /// Nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Sends the batch. What the kernel does not take is lost, as datagrams are; gives how many went.
+    pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> usize {
+        let slots = self.slots.iter_mut().take(self.count);
+        for (slot, (header, vector)) in slots.zip(self.headers.iter_mut().zip(&mut *self.vectors)) {
+            *vector = libc::iovec {
+                iov_base: slot.packet.as_mut_ptr().cast(),
+                iov_len: slot.packet.len(),
+            };
+            header.msg_hdr.msg_name = ptr::from_mut(&mut slot.peer).cast();
+            header.msg_hdr.msg_namelen = slot.peer_length;
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            let none = slot.control_length == 0;
+            header.msg_hdr.msg_control = if none {
+                ptr::null_mut()
+            } else {
+                slot.control.as_mut_ptr().cast()
+            };
+            header.msg_hdr.msg_controllen = slot.control_length;
+        }
+        let (mut done, mut went) = (0, 0);
+        while done < self.count {
+            let Some(rest) = self.headers.get_mut(done..self.count) else {
+                break;
+            };
+            // SAFETY: `rest` are headers that the loop above pointed at buffers of `self`.
+            let sent = unsafe {
+                libc::sendmmsg(
+                    socket.as_raw_fd(),
+                    rest.as_mut_ptr(),
+                    rest.len() as libc::c_uint,
+                    libc::MSG_DONTWAIT as _,
+                )
+            };
+            match usize::try_from(sent) {
+                Ok(sent) if sent > 0 => {
+                    done += sent;
+                    went += sent;
+                }
+                // The first datagram of the rest cannot go (a peer without a route): the others still may.
+                _ => done += 1,
+            }
+        }
+        self.count = 0;
+        went
+    }
+}
+
+/// Asks the kernel to say which address each datagram was sent to.
+pub(super) fn ask_for_local_address(
+    socket: BorrowedFd<'_>,
+    wildcard: SocketAddr,
+) -> io::Result<()> {
+    let (level, option) = match wildcard {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    };
+    set_option(socket, level, option, 1)
+}
+
+/// Never fragments what we send by path MTU guesses that a stranger can forge (RFC 9715 §3.1).
+pub(super) fn do_not_discover_mtu(socket: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => set_option(
+            socket,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_OMIT,
+        ),
+        SocketAddr::V6(_) => set_option(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_OMIT,
+        ),
+    }
+}
+
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is an int that lives through the call, and its length is given.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            ptr::from_ref(&value).cast(),
+            length_of::<libc::c_int>(),
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn nothing_there(error: io::Error) -> io::Result<usize> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+        // An ICMP error of an earlier reply: it says nothing about this socket.
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Ok(0),
+        _ => Err(error),
+    }
+}
+
+fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match libc::c_int::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that the storage holds a sockaddr_in, and it is large enough.
+            let v4: libc::sockaddr_in = unsafe { ptr::read(ptr::from_ref(storage).cast()) };
+            let address = Ipv4Addr::from_bits(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the same for a sockaddr_in6.
+            let v6: libc::sockaddr_in6 = unsafe { ptr::read(ptr::from_ref(storage).cast()) };
+            let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            let port = u16::from_be(v6.sin6_port);
+            Some(SocketAddrV6::new(address, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+fn write_address(storage: &mut libc::sockaddr_storage, address: SocketAddr) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(v4) => {
+            let written = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: v4.ip().to_bits().to_be(),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a sockaddr_storage is made to hold any socket address.
+            unsafe { ptr::write(ptr::from_mut(storage).cast(), written) };
+            length_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            let written = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: v6.ip().octets(),
+                },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: as above.
+            unsafe { ptr::write(ptr::from_mut(storage).cast(), written) };
+            length_of::<libc::sockaddr_in6>()
+        }
+    }
+}
+
+/// The packet information among the control messages, if the kernel gave any.
+fn read_local(header: &libc::msghdr) -> Local {
+    // SAFETY: the header was filled by recvmmsg; the macros stay within msg_controllen.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while let Some(control) = message.as_ref() {
+            if (control.cmsg_level, control.cmsg_type) == (libc::IPPROTO_IP, libc::IP_PKTINFO) {
+                let info: libc::in_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                let address = Ipv4Addr::from_bits(u32::from_be(info.ipi_addr.s_addr));
+                // The interface is left to routing: an IPv4 address of ours may be asked over any of them.
+                return Local {
+                    address: Some(address.into()),
+                    interface: 0,
+                };
+            }
+            if (control.cmsg_level, control.cmsg_type) == (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) {
+                let info: libc::in6_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                let interface = if address.is_unicast_link_local() {
+                    info.ipi6_ifindex
+                } else {
+                    0
+                };
+                return Local {
+                    address: Some(address.into()),
+                    interface,
+                };
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    Local::default()
+}
+
+/// Writes the packet information for a reply; gives its length, zero where none is needed.
+fn write_local(control: &mut Control, local: Local) -> usize {
+    match local.address {
+        None => 0,
+        Some(IpAddr::V4(address)) => {
+            let source = libc::in_addr {
+                s_addr: address.to_bits().to_be(),
+            };
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: source,
+                ipi_addr: source,
+            };
+            write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+        }
+        Some(IpAddr::V6(address)) => {
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr {
+                    s6_addr: address.octets(),
+                },
+                ipi6_ifindex: local.interface,
+            };
+            write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+        }
+    }
+}
+
+fn write_control<T: Copy>(
+    control: &mut Control,
+    level: libc::c_int,
+    kind: libc::c_int,
+    data: T,
+) -> usize {
+    let size = size_of::<T>() as libc::c_uint;
+    // SAFETY: CMSG_SPACE only computes; the two packet informations need 32 and 40 of the 64 octets, and
+    // the buffer is aligned as a cmsghdr.
+    unsafe {
+        let space = libc::CMSG_SPACE(size) as usize;
+        assert!(
+            space <= size_of::<Control>(),
+            "packet information fits its buffer"
+        );
+        let header: *mut libc::cmsghdr = control.as_mut_ptr().cast();
+        (*header).cmsg_level = level;
+        (*header).cmsg_type = kind;
+        (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(header).cast(), data);
+        space
+    }
+}
+
+fn no_address() -> libc::sockaddr_storage {
+    // SAFETY: all zeros is a sockaddr_storage of no family.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+fn no_header() -> libc::mmsghdr {
+    // SAFETY: all zeros is a header without buffers.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+fn no_vector() -> libc::iovec {
+    libc::iovec {
+        iov_base: ptr::null_mut(),
+        iov_len: 0,
+    }
+}
+
+fn length_of<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbound, Local, Outbound, ask_for_local_address};
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_reply_leaves_from_the_address_that_was_asked() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let here = server.local_addr().unwrap();
+        ask_for_local_address(server.as_fd(), here).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.7", here.port())).unwrap();
+        client
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
+        client.send(b"one").unwrap();
+        client.send(b"two").unwrap();
+
+        let (mut inbound, mut outbound) = (Inbound::new(), Outbound::new());
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            inbound.receive(server.as_fd()).unwrap();
+            for (packet, peer, local) in inbound.packets() {
+                assert_eq!(peer, client.local_addr().unwrap());
+                assert_eq!(local.address, Some("127.0.0.7".parse().unwrap()));
+                heard.push(packet.to_vec());
+                outbound
+                    .next()
+                    .unwrap()
+                    .splice(.., packet.iter().rev().copied());
+                outbound.commit(peer, local);
+            }
+        }
+        assert_eq!(heard, [b"one", b"two"]);
+        assert_eq!(outbound.send(server.as_fd()), 2);
+        assert!(outbound.is_empty());
+        let mut buffer = [0; 16];
+        // A connected socket hears only the address it is connected to.
+        assert_eq!(client.recv(&mut buffer).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"eno");
+    }
+
+    #[test]
+    fn a_batch_outlives_a_peer_that_cannot_be_reached() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut outbound = Outbound::new();
+        for peer in [
+            "[2001:db8::1]:9".parse().unwrap(),
+            client.local_addr().unwrap(),
+        ] {
+            outbound.next().unwrap().splice(.., *b"hello");
+            outbound.commit(peer, Local::default());
+        }
+        assert_eq!(outbound.send(server.as_fd()), 1);
+    }
+}

@@ -1,0 +1,351 @@
+//! One thread of the UDP side: hears clients, carries the fetches it leads, sends replies.
+//!
+//! A plain thread with its own sockets: it drains the client sockets by batches, looks at the upstream
+//! sockets, does its errands, and sleeps in one `poll` only when all are empty. tokio is off this path;
+//! only exchanges over streams run there, and come back as errands. Decides nothing: the pipeline does.
+
+use super::clock::Clock;
+use super::connections::Connections;
+use super::counter::Counter;
+use super::inbox::{Errand, Inbox};
+use super::sys::{Inbound, Local, Outbound};
+use crate::message::Transport;
+use crate::metrics;
+use crate::pipeline::{
+    Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Via,
+};
+use crate::time::Moment;
+use crate::upstream::stream;
+use crate::upstream::{Datagrams, Heard};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// What a worker is made of.
+pub struct Parts {
+    /// One socket of each listener, in the listeners' order.
+    pub sockets: Vec<UdpSocket>,
+    /// Shared with all workers.
+    pub pipeline: Arc<Pipeline>,
+    /// This worker's fetches.
+    pub fetches: Fetches,
+    /// This worker's counts.
+    pub counter: Counter,
+    /// Where others leave work for it.
+    pub inbox: Arc<Inbox>,
+    /// Where replies to streams go.
+    pub connections: Arc<Connections>,
+    /// Runs exchanges over streams.
+    pub streams: Handle,
+    /// The daemon's clock.
+    pub clock: Clock,
+    /// When it last went round, in microseconds of that clock: the watchdog looks at it.
+    pub pulse: Arc<AtomicU64>,
+}
+
+/// The running worker.
+pub struct Worker {
+    parts: Parts,
+    settings: Arc<Settings>,
+    datagrams: Datagrams<Exchange>,
+    /// The sockets of each fetch.
+    sockets_of: HashMap<u64, Vec<u64>>,
+    inbound: Inbound,
+    outbound: Outbound,
+    actions: Vec<Action>,
+    draining: Option<Moment>,
+}
+
+impl Worker {
+    /// Ready to run.
+    ///
+    /// # Errors
+    /// No descriptor is to be had.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        Ok(Self {
+            datagrams: Datagrams::new(parts.inbox.bell())?,
+            settings: parts.pipeline.settings(),
+            sockets_of: HashMap::new(),
+            inbound: Inbound::new(),
+            outbound: Outbound::new(),
+            actions: Vec::new(),
+            draining: None,
+            parts,
+        })
+    }
+
+    /// Serves until it is told to drain, and then until nothing is in flight or the grace is over.
+    ///
+    /// # Errors
+    /// A socket that cannot be read any more, or epoll: the daemon ends then.
+    pub fn run(mut self) -> io::Result<()> {
+        loop {
+            let now = self.parts.clock.now();
+            self.parts.pulse.store(now.as_micros(), Relaxed);
+            self.parts.pipeline.catch_up(&mut self.settings);
+            let mut busy = false;
+            for listener in 0..self.parts.sockets.len() {
+                busy |= self.serve_clients(listener, now)?;
+            }
+            busy |= self.hear_upstreams(now)?;
+            if self
+                .parts
+                .fetches
+                .next_wake()
+                .is_some_and(|wake| wake <= now)
+            {
+                self.parts.fetches.expire(now, &mut self.actions);
+                self.carry_out(now);
+            }
+            if busy {
+                continue;
+            }
+            if let Some(end) = self.draining
+                && (end <= now || self.parts.pipeline.in_flight() == 0)
+            {
+                return Ok(());
+            }
+            self.sleep(now)?;
+        }
+    }
+
+    /// A batch of clients' datagrams; gives whether there were any.
+    fn serve_clients(&mut self, listener: usize, now: Moment) -> io::Result<bool> {
+        let Some(socket) = self.parts.sockets.get(listener) else {
+            return Ok(false);
+        };
+        if self.inbound.receive(socket.as_fd())? == 0 {
+            return Ok(false);
+        }
+        let way = u16::try_from(listener).unwrap_or(u16::MAX);
+        for (packet, peer, local) in self.inbound.packets() {
+            let client = Client {
+                address: peer.ip().to_canonical(),
+                transport: Transport::Datagram,
+            };
+            self.parts.counter.query(metrics::Transport::Udp);
+            let Some(reply) = self.outbound.next() else {
+                break;
+            };
+            let via = Via::Socket {
+                listener: way,
+                local: local.address,
+                interface: local.interface,
+            };
+            match self
+                .parts
+                .pipeline
+                .answer_now(&self.settings, packet, client, now, reply)
+            {
+                Outcome::Reply { tally, refresh } => {
+                    self.parts.counter.reply(&self.settings, tally, reply);
+                    self.outbound.commit(peer, local);
+                    if refresh {
+                        self.parts.counter.prefetch();
+                        self.parts.fetches.refresh(packet, now, &mut self.actions);
+                    }
+                }
+                Outcome::Drop => self.parts.counter.unanswered(),
+                Outcome::Fetch => {
+                    let origin = Origin { client, peer, via };
+                    self.parts
+                        .fetches
+                        .ask(packet, origin, now, &mut self.actions);
+                }
+            }
+        }
+        if !self.outbound.is_empty() {
+            self.outbound.send(socket.as_fd());
+        }
+        self.carry_out(now);
+        Ok(true)
+    }
+
+    /// What upstreams sent, and errands; gives whether there was anything.
+    fn hear_upstreams(&mut self, now: Moment) -> io::Result<bool> {
+        let (fetches, actions) = (&mut self.parts.fetches, &mut self.actions);
+        let mut woken = false;
+        let heard = self.datagrams.hear(|heard| match heard {
+            Heard::Packet(exchange, packet) => {
+                fetches.on(Event::Packet { exchange, packet }, now, actions);
+            }
+            Heard::Unreachable(exchange) => {
+                fetches.on(Event::Unreachable { exchange }, now, actions);
+            }
+            Heard::Woken => woken = true,
+        })?;
+        if woken {
+            self.run_errands(now);
+        }
+        self.carry_out(now);
+        Ok(heard)
+    }
+
+    fn run_errands(&mut self, now: Moment) {
+        let (fetches, actions) = (&mut self.parts.fetches, &mut self.actions);
+        for errand in self.parts.inbox.take() {
+            match errand {
+                Errand::Ask { query, origin } => fetches.ask(&query, origin, now, actions),
+                Errand::Refresh { query } => fetches.refresh(&query, now, actions),
+                Errand::Streamed { exchange, answer } => {
+                    let event = match &answer {
+                        Some(packet) => Event::Packet { exchange, packet },
+                        None => Event::Unreachable { exchange },
+                    };
+                    fetches.on(event, now, actions);
+                }
+                Errand::ProbeForLoops => fetches.probe_for_loops(now, actions),
+                Errand::Drain => self.draining = Some(now + GRACE),
+            }
+        }
+    }
+
+    /// Carries out what the fetches ask for; that may bring new actions.
+    fn carry_out(&mut self, now: Moment) {
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                match action {
+                    Action::Send {
+                        exchange,
+                        upstream,
+                        transport: Transport::Datagram,
+                        packet,
+                    } => {
+                        self.send(exchange, upstream, &packet, now);
+                    }
+                    Action::Send {
+                        exchange,
+                        upstream,
+                        transport: Transport::Stream,
+                        packet,
+                    } => {
+                        self.send_by_stream(exchange, upstream, packet);
+                    }
+                    Action::Reply {
+                        origin,
+                        reply,
+                        tally,
+                    } => {
+                        self.parts.counter.reply(&self.settings, tally, &reply);
+                        self.reply(origin, reply);
+                    }
+                    Action::Release { fetch } => {
+                        for number in self.sockets_of.remove(&fetch).unwrap_or_default() {
+                            self.datagrams.close(number);
+                        }
+                    }
+                    Action::Note(note) => log(&note),
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, exchange: Exchange, upstream: SocketAddr, packet: &[u8], now: Moment) {
+        match self.datagrams.send(exchange, upstream, packet) {
+            Ok(number) => self
+                .sockets_of
+                .entry(exchange.fetch)
+                .or_default()
+                .push(number),
+            Err(_) => {
+                let event = Event::Unreachable { exchange };
+                self.parts.fetches.on(event, now, &mut self.actions);
+            }
+        }
+    }
+
+    fn send_by_stream(&self, exchange: Exchange, upstream: SocketAddr, packet: Vec<u8>) {
+        let inbox = Arc::clone(&self.parts.inbox);
+        self.parts.streams.spawn(async move {
+            let accept = |message: &[u8]| is_reply_to(&packet, message);
+            let answer = stream::exchange(upstream, &packet, STREAM_LIMIT, accept)
+                .await
+                .ok();
+            inbox.leave(Errand::Streamed { exchange, answer });
+        });
+    }
+
+    fn reply(&mut self, origin: Origin, reply: Vec<u8>) {
+        match origin.via {
+            Via::Connection(connection) => self.parts.connections.finish(connection, Some(reply)),
+            Via::Socket {
+                listener,
+                local,
+                interface,
+            } => {
+                let Some(socket) = self.parts.sockets.get(usize::from(listener)) else {
+                    return;
+                };
+                if let Some(buffer) = self.outbound.next() {
+                    *buffer = reply;
+                    self.outbound.commit(
+                        origin.peer,
+                        Local {
+                            address: local,
+                            interface,
+                        },
+                    );
+                }
+                self.outbound.send(socket.as_fd());
+            }
+        }
+    }
+
+    /// Sleeps until a client, an upstream, an errand or a timer wants something.
+    fn sleep(&self, now: Moment) -> io::Result<()> {
+        let wake = self.parts.fetches.next_wake();
+        let span = wake.map_or(LONGEST_SLEEP, |wake| wake.since(now).min(LONGEST_SLEEP));
+        // Up to the next millisecond: a timer that fires early would only spin.
+        let millis = span.as_micros().div_ceil(1000);
+        let time = Timespec {
+            tv_sec: i64::try_from(millis / 1000).unwrap_or(1),
+            tv_nsec: i64::try_from(millis % 1000).unwrap_or(0) * 1_000_000,
+        };
+        let upstreams = self.datagrams.as_fd();
+        let mut waits: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(upstreams, PollFlags::IN)];
+        let clients = self.parts.sockets.iter();
+        waits.extend(clients.map(|socket| PollFd::new(socket, PollFlags::IN)));
+        match poll(&mut waits, Some(&time)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Same id, a response, and the same question but for letter case: the fetch looks closer.
+fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
+    let question = query
+        .get(12..query.len().saturating_sub(OPT))
+        .unwrap_or_default();
+    let theirs = message.get(12..12 + question.len());
+    query.get(..2) == message.get(..2)
+        && message.get(2).is_some_and(|flags| flags & 0x80 != 0)
+        && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
+}
+
+fn log(note: &Note) {
+    match note {
+        Note::UpstreamDown { upstream, reason } => {
+            tracing::warn!(%upstream, reason, "upstream is down");
+        }
+        Note::UpstreamUp { upstream } => tracing::info!(%upstream, "upstream is up"),
+        Note::Loop { upstream, peer } => {
+            tracing::error!(%upstream, from = %peer, "upstream leads back to us: it is not asked");
+        }
+    }
+}
+
+/// How long fetches may take to end when the daemon stops.
+const GRACE: Duration = Duration::from_secs(3);
+/// One exchange over a stream (answers.md 10).
+const STREAM_LIMIT: Duration = Duration::from_secs(1);
+/// So that the watchdog sees a pulse.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Octets of the OPT record at the end of our queries.
+const OPT: usize = 11;
