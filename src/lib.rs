@@ -61,7 +61,9 @@
 
 pub mod admin;
 pub mod cache;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod listen;
 pub mod log;
 pub mod message;

@@ -1,0 +1,159 @@
+//! The command line: what can be said to `unsix`, and how it ends.
+//!
+//! Exit codes are those of sysexits(3): 0 all is well, 64 the command line is wrong, 69 an address cannot be
+//! listened on, 70 a fault of ours, 78 the configuration is wrong or cannot be read.
+
+mod explain;
+mod run;
+
+use crate::config::Config;
+use clap::{Args, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A caching DNS forwarder that keeps broken IPv6 addresses of configured hosts from its clients.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example: unsix --config /etc/unsix/unsix.yaml\nWithout a command it runs."
+)]
+struct Arguments {
+    #[command(flatten)]
+    run: Run,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve DNS until SIGTERM. SIGHUP reloads the configuration.
+    #[command(after_help = "Example: unsix run --config /etc/unsix/unsix.yaml")]
+    Run(Run),
+    /// Tell everything that is wrong with a configuration file, and start nothing.
+    #[command(after_help = "Example: unsix check /etc/unsix/unsix.yaml")]
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Ask the upstreams and tell step by step what a client would be told, and why.
+    #[command(after_help = "Example: unsix explain registry-1.docker.io AAAA --client 10.0.0.7")]
+    Explain(Explain),
+    /// Print the JSON schema of the configuration file.
+    #[command(after_help = "Example: unsix schema > unsix.schema.json")]
+    Schema,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The configuration file; without one the defaults are served.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Explain {
+    /// The name to ask for.
+    name: String,
+    /// The record type.
+    #[arg(default_value = "AAAA")]
+    kind: String,
+    /// The client to explain it for.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    client: IpAddr,
+    /// The configuration file; without one the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Why the program ends otherwise than well.
+enum Failure {
+    /// The command line is wrong.
+    Usage,
+    /// An address cannot be listened on, or nobody answers.
+    Unavailable,
+    /// A fault of ours.
+    Bug,
+    /// The configuration is wrong or cannot be read.
+    Config,
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        Self::from(match failure {
+            Failure::Usage => 64,
+            Failure::Unavailable => 69,
+            Failure::Bug => 70,
+            Failure::Config => 78,
+        })
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Writing it fails only where nobody reads; help and version are no error.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Failure::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let done = match arguments.command {
+        None => run::run(arguments.run.config),
+        Some(Command::Run(run)) => run::run(run.config.or(arguments.run.config)),
+        Some(Command::Check { file }) => check(&file),
+        Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Schema) => {
+            print!("{}", Config::schema());
+            Ok(())
+        }
+    };
+    done.map_or_else(Into::into, |()| ExitCode::SUCCESS)
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let config = read(Some(file))?;
+    println!(
+        "{}: good: {} rules, {} routes",
+        file.display(),
+        config.rules.len(),
+        config.routes.len()
+    );
+    Ok(())
+}
+
+/// Reads a configuration file, or tells everything that is wrong with it.
+fn read(file: Option<&Path>) -> Result<Config, Failure> {
+    let Some(file) = file else {
+        return Ok(Config::default());
+    };
+    let name = file.display();
+    let text = std::fs::read(file).map_err(|error| {
+        eprintln!("{name}: cannot be read: {error}");
+        Failure::Config
+    })?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let line = text_line(error.as_bytes(), error.utf8_error().valid_up_to());
+        eprintln!("{name}:{line}:1: this line is not UTF-8 text: write the file as UTF-8");
+        Failure::Config
+    })?;
+    Config::read(&text).map_err(|problems| {
+        for problem in problems {
+            eprintln!("{name}:{problem}");
+        }
+        Failure::Config
+    })
+}
+
+fn text_line(text: &[u8], at: usize) -> usize {
+    1 + text
+        .iter()
+        .take(at)
+        .filter(|octet| **octet == b'\n')
+        .count()
+}

@@ -1,0 +1,136 @@
+//! `unsix explain`: what would a client be told, and why?
+//!
+//! Starts a daemon without rules on a port of its own, has the questions asked through it, so that the
+//! cache holds what upstreams say unfiltered, then puts the rules in force and lets the pipeline tell its
+//! steps and write the very reply.
+
+use super::{Explain, Failure, read};
+use crate::config::Config;
+use crate::daemon::Daemon;
+use crate::message::{Ask, Kind, Name, Question, Transport, write_query};
+use crate::pipeline::{Client, Outcome, Pipeline};
+use hickory_proto::op::Message;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// Explains.
+pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
+    let config = read(wanted.config.as_deref())?;
+    let usage = |text: String| {
+        eprintln!("{text}");
+        Failure::Usage
+    };
+    let name = Name::parse(&wanted.name)
+        .map_err(|error| usage(format!("`{}` is no name: {error}", wanted.name)))?;
+    let kind: Kind = wanted
+        .kind
+        .parse()
+        .map_err(|error| usage(format!("`{}`: {error}", wanted.kind)))?;
+    let daemon = Daemon::start(&for_asking(&config), None).map_err(|error| {
+        eprintln!("{error}");
+        Failure::Unavailable
+    })?;
+    let kinds = if kind == Kind::AAAA || kind == Kind::ANY {
+        vec![Kind::A, kind]
+    } else {
+        vec![kind]
+    };
+    for kind in kinds {
+        if let Err(error) = ask(&daemon, &query(name, kind), config.deadline) {
+            eprintln!("{name} {kind}: {error}");
+        }
+    }
+    let pipeline = daemon.pipeline();
+    let upstreams = pipeline.settings().defaults();
+    pipeline.apply(&config, &upstreams);
+    let client = Client {
+        address: wanted.client.to_canonical(),
+        transport: Transport::Stream,
+    };
+    let told = tell(&daemon, pipeline, &query(name, kind), client);
+    daemon.stop();
+    told
+}
+
+fn tell(daemon: &Daemon, pipeline: &Pipeline, query: &[u8], client: Client) -> Result<(), Failure> {
+    let now = daemon.now();
+    let explanation = pipeline.explain(query, client, now).ok_or(Failure::Bug)?;
+    for (what, text) in explanation.steps {
+        println!("{what:<10} {text}");
+    }
+    let mut reply = Vec::new();
+    match pipeline.answer_now(&pipeline.settings(), query, client, now, &mut reply) {
+        Outcome::Reply { .. } => print_reply(&reply),
+        Outcome::Drop | Outcome::Fetch => println!(
+            "{:<10} would be asked for anew: nothing is kept of it",
+            "reply"
+        ),
+    }
+    Ok(())
+}
+
+/// The reply as a client would read it.
+fn print_reply(reply: &[u8]) {
+    let Ok(message) = Message::from_vec(reply) else {
+        println!(
+            "{:<10} {} octets, with a record that cannot be shown as text",
+            "reply",
+            reply.len()
+        );
+        return;
+    };
+    println!(
+        "{:<10} {}, {} answers",
+        "reply",
+        message.metadata.response_code,
+        message.answers.len()
+    );
+    for record in message
+        .answers
+        .iter()
+        .chain(&message.authorities)
+        .chain(&message.additionals)
+    {
+        println!("{:<10} {record}", "");
+    }
+}
+
+/// The same upstreams and routes, no rules, a port of its own, nothing else.
+fn for_asking(config: &Config) -> Config {
+    Config {
+        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+        rules: Vec::new(),
+        access: vec![IpAddr::from(Ipv4Addr::LOCALHOST).into()],
+        admin: None,
+        threads: 1,
+        ..config.clone()
+    }
+}
+
+fn query(name: Name, kind: Kind) -> Vec<u8> {
+    let question = Question {
+        name: name.lower(),
+        kind,
+        dnssec_ok: false,
+        checking_disabled: false,
+    };
+    let ask = Ask {
+        question,
+        recursion_desired: true,
+        authentic_data: false,
+    };
+    let mut query = Vec::new();
+    // An id that means nothing: the socket is connected and asks once.
+    write_query(&ask, 1, true, &mut query);
+    query
+}
+
+fn ask(daemon: &Daemon, query: &[u8], deadline: Duration) -> std::io::Result<()> {
+    let listener = daemon.addresses().first().copied();
+    let listener = listener.ok_or_else(|| std::io::Error::other("no listener"))?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(listener)?;
+    socket.set_read_timeout(Some(deadline + Duration::from_secs(1)))?;
+    socket.send(query)?;
+    socket.recv(&mut [0; 4096]).map(|_| ())
+}

@@ -1,0 +1,92 @@
+//! `unsix run`: serves until it is told to stop.
+
+use super::{Failure, read};
+use crate::daemon::{Daemon, StartError, Watch};
+use crate::log;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Runs the daemon.
+pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
+    let config = read(file.as_deref())?;
+    let log = log::start(config.log.level, config.log.format).map_err(|error| {
+        eprintln!("the log cannot be started: {error}");
+        Failure::Bug
+    })?;
+    raise_descriptor_limit();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build();
+    let signals = runtime.map_err(|error| {
+        eprintln!("{}", StartError::System(error));
+        Failure::Unavailable
+    })?;
+    let daemon = Daemon::start(&config, Some(log.clone())).map_err(|error| {
+        log.flush();
+        eprintln!("{error}");
+        match error {
+            StartError::Upstreams(_) => Failure::Config,
+            _ => Failure::Unavailable,
+        }
+    })?;
+    let watch = daemon.watch(file, config);
+    let ended = signals.block_on(until_stopped(&daemon, watch));
+    tracing::info!("stopping");
+    let broken = daemon.is_broken();
+    daemon.stop();
+    log.flush();
+    match ended {
+        Ok(()) if !broken => Ok(()),
+        _ => Err(Failure::Bug),
+    }
+}
+
+/// Signals, the poll of the configuration, and the watch over our own threads.
+async fn until_stopped(daemon: &Daemon, mut watch: Watch) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut poll = tokio::time::interval(POLL);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            () = heard(&mut hangup) => {
+                watch.reload();
+            }
+            _ = poll.tick() => {
+                if daemon.is_broken() {
+                    tracing::error!("a thread has ended that should not: this is a bug; the process ends so that it is started anew");
+                    return Ok(());
+                }
+                watch.poll();
+            }
+        }
+    }
+}
+
+async fn heard(signal: &mut Signal) {
+    // None would mean that no signal can come any more: then this never does.
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Each question in flight holds a descriptor: as many as we may have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!(current = ?limit.current, "the limit of open files cannot be raised");
+    }
+}
+
+/// How often the configuration file is looked at.
+const POLL: Duration = Duration::from_secs(2);

@@ -1,0 +1,394 @@
+//! Puts it all together: opens sockets, starts threads, and ends them in order.
+//!
+//! Start: bind everything (so that a busy port stops us before anything runs), then the workers, then
+//! streams and the admin page, then the self-query that makes us ready. Stop: not ready, no new
+//! clients, what is in flight finishes (3 s at most), threads end.
+//!
+//! ```no_run
+//! let config = unsix::config::Config::default();
+//! let daemon = unsix::daemon::Daemon::start(&config, None)?;
+//! println!("{:?}", daemon.addresses());
+//! daemon.stop();
+//! # Ok::<(), unsix::daemon::StartError>(())
+//! ```
+
+mod page;
+mod ready;
+mod streams;
+mod watch;
+
+use crate::config::Config;
+use crate::listen::sockets::{self, BindError, Bound};
+use crate::listen::worker::{Parts, Worker};
+use crate::listen::{Clock, Connections, Counter, Errand, Inbox};
+use crate::log::Log;
+use crate::metrics;
+use crate::pipeline::{Duty, Fetches, Pipeline};
+use crate::time::Moment;
+use crate::upstream::system::{self, SystemError};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::thread::{self, JoinHandle};
+use tokio::sync::watch as signal;
+
+pub use watch::{Reloaded, Watch};
+
+/// A running daemon. Dropping it stops it without waiting.
+pub struct Daemon {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    stop: signal::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    streams: Option<JoinHandle<()>>,
+}
+
+/// What the daemon's threads and its pages share.
+pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    pub(crate) counts: Vec<Arc<metrics::Worker>>,
+    pub(crate) rules: Arc<metrics::Rules>,
+    pub(crate) clock: Clock,
+    pub(crate) pulses: Vec<Arc<AtomicU64>>,
+    /// A self-query was answered and nobody told us to stop.
+    pub(crate) ready: AtomicBool,
+    /// A worker ended on its own: nothing will be right until somebody restarts us.
+    pub(crate) broken: AtomicBool,
+    pub(crate) reloads: watch::Reloads,
+    pub(crate) log: Option<Log>,
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// No address can be listened on, or one is busy.
+    Bind(BindError),
+    /// The admin address cannot be listened on.
+    Admin(SocketAddr, io::Error),
+    /// The system names no usable upstream.
+    Upstreams(SystemError),
+    /// No descriptor, thread or random number is to be had.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::Admin(address, error) => write!(
+                f,
+                "cannot listen on {address} for the admin page: {error}: change `admin.listen`, or write `admin: off`"
+            ),
+            Self::Upstreams(error) => error.fmt(f),
+            Self::System(error) => write!(f, "the system refuses what every start needs: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl Daemon {
+    /// Starts serving; port 0 in `listen` or `admin.listen` lets the kernel choose ([`Self::addresses`]).
+    ///
+    /// # Errors
+    /// See [`StartError`]. Then nothing runs.
+    pub fn start(config: &Config, log: Option<Log>) -> Result<Self, StartError> {
+        let workers = match config.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let (bound, missing) = bind_all(&config.listen, workers)?;
+        let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+        let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
+        let admin = config.admin.map(listen_for_admin).transpose()?;
+        announce(config, &addresses, &missing, &upstreams);
+
+        let shared = Arc::new(Shared::new(config, &upstreams, workers, log)?);
+        let (stop, stopped) = signal::channel(false);
+        let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
+        for bound in bound {
+            datagrams.push(bound.datagrams);
+            listeners.push(bound.streams);
+        }
+        let admin_address = admin
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        let first = addresses.first().copied();
+        let ours = streams::Streams {
+            shared: Arc::clone(&shared),
+            listeners,
+            admin,
+            stopped,
+            first,
+        };
+        let (streams, handle) = ours.start()?;
+        let workers = start_workers(&shared, datagrams, &handle)?;
+        shared.probe_for_loops();
+        Ok(Self {
+            shared,
+            addresses,
+            admin: admin_address,
+            stop,
+            workers,
+            streams: Some(streams),
+        })
+    }
+
+    /// Where it listens, in the configuration's order, addresses of families that this host lacks left out.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the admin page stands, if it does.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What its threads share: the cache, the settings, the health of upstreams.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.shared.pipeline
+    }
+
+    /// The daemon's own time, as its pipeline knows it.
+    pub fn now(&self) -> Moment {
+        self.shared.clock.now()
+    }
+
+    /// Whether a self-query has been answered.
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    /// Whether a thread has ended that should not: then the process should end too.
+    pub fn is_broken(&self) -> bool {
+        self.shared.is_broken()
+    }
+
+    /// Follows a configuration file: reloads when its content changes, or when it is told to.
+    pub fn watch(&self, file: Option<std::path::PathBuf>, config: Config) -> Watch {
+        Watch::new(
+            Arc::clone(&self.shared),
+            file,
+            config,
+            self.addresses.clone(),
+        )
+    }
+
+    /// Stops: hears no more clients, finishes what is in flight (3 s at most), ends its threads.
+    pub fn stop(mut self) {
+        self.shared.drain(&self.stop);
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has said so already.
+            let _ = worker.join();
+        }
+        if let Some(streams) = self.streams.take() {
+            let _ = streams.join();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.shared.drain(&self.stop);
+    }
+}
+
+impl Shared {
+    fn new(
+        config: &Config,
+        upstreams: &[SocketAddr],
+        workers: usize,
+        log: Option<Log>,
+    ) -> Result<Self, StartError> {
+        let seed = u64::from_ne_bytes(random()?);
+        let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
+        Ok(Self {
+            pipeline: Arc::new(Pipeline::new(config, upstreams, seed)),
+            connections: Arc::new(Connections::new()),
+            inboxes: inboxes.collect::<io::Result<_>>()?,
+            // One for each worker, and the last for streams.
+            counts: (0..=workers).map(|_| Arc::default()).collect(),
+            rules: Arc::default(),
+            clock: Clock::start(),
+            pulses: (0..workers).map(|_| Arc::default()).collect(),
+            ready: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            reloads: watch::Reloads::default(),
+            log,
+        })
+    }
+
+    /// Has the worker on duty look for loops.
+    pub(crate) fn probe_for_loops(&self) {
+        if let Some(first) = self.inboxes.first() {
+            first.leave(Errand::ProbeForLoops);
+        }
+    }
+
+    fn drain(&self, stop: &signal::Sender<bool>) {
+        self.set_ready(false);
+        // Nobody listens any more where the streams thread has ended.
+        let _ = stop.send(true);
+        for inbox in &self.inboxes {
+            inbox.leave(Errand::Drain);
+        }
+    }
+}
+
+/// Listens everywhere. A family that this host lacks is left out as long as one listener stands.
+fn bind_all(
+    listen: &[SocketAddr],
+    workers: usize,
+) -> Result<(Vec<Bound>, Vec<BindError>), StartError> {
+    let (mut bound, mut missing) = (Vec::new(), Vec::new());
+    for address in listen {
+        match sockets::bind(*address, workers) {
+            Ok(listener) => bound.push(listener),
+            Err(error @ BindError::NoSuchFamily(_)) => missing.push(error),
+            Err(error) => return Err(StartError::Bind(error)),
+        }
+    }
+    match (bound.is_empty(), missing.pop()) {
+        (true, Some(error)) => Err(StartError::Bind(error)),
+        (_, last) => {
+            missing.extend(last);
+            Ok((bound, missing))
+        }
+    }
+}
+
+/// The upstreams of the configuration, or the system's.
+pub(crate) fn upstreams(
+    config: &Config,
+    own: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, SystemError> {
+    match &config.upstreams {
+        Some(upstreams) => Ok(upstreams.clone()),
+        None => system::read(own),
+    }
+}
+
+fn listen_for_admin(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let fail = |error| StartError::Admin(address, error);
+    let listener = std::net::TcpListener::bind(address).map_err(fail)?;
+    listener.set_nonblocking(true).map_err(fail)?;
+    Ok(listener)
+}
+
+/// One line for each listener, upstream and rule.
+fn announce(
+    config: &Config,
+    addresses: &[SocketAddr],
+    missing: &[BindError],
+    upstreams: &[SocketAddr],
+) {
+    for error in missing {
+        tracing::warn!("{error}");
+    }
+    for address in addresses {
+        tracing::info!(%address, "listening");
+    }
+    for address in upstreams {
+        tracing::info!(%address, "upstream");
+    }
+    for route in &config.routes {
+        for zone in &route.zones {
+            for address in &route.upstreams {
+                tracing::info!(%address, %zone, "upstream");
+            }
+        }
+    }
+    for rule in &config.rules {
+        let hosts = rule
+            .hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let addresses = rule
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let mode = match rule.mode {
+            crate::config::Mode::Enforce => "enforce",
+            crate::config::Mode::Report => "report",
+        };
+        tracing::info!(name = %rule.name, mode, %hosts, %addresses, "rule");
+    }
+}
+
+/// A thread for each worker; `datagrams` holds the sockets of each listener.
+fn start_workers(
+    shared: &Arc<Shared>,
+    datagrams: Vec<Vec<std::net::UdpSocket>>,
+    streams: &tokio::runtime::Handle,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let mut by_worker: Vec<Vec<std::net::UdpSocket>> =
+        shared.inboxes.iter().map(|_| Vec::new()).collect();
+    for listener in datagrams {
+        for (sockets, socket) in by_worker.iter_mut().zip(listener) {
+            sockets.push(socket);
+        }
+    }
+    let each = by_worker
+        .into_iter()
+        .zip(&shared.inboxes)
+        .zip(&shared.counts)
+        .zip(&shared.pulses);
+    let mut threads = Vec::new();
+    for (number, (((sockets, inbox), counts), pulse)) in each.enumerate() {
+        let duty = if number == 0 {
+            Duty::Probing
+        } else {
+            Duty::Plain
+        };
+        let worker = Worker::new(Parts {
+            sockets,
+            pipeline: Arc::clone(&shared.pipeline),
+            fetches: Fetches::new(Arc::clone(&shared.pipeline), random()?, duty),
+            counter: Counter::new(Arc::clone(counts), Arc::clone(&shared.rules)),
+            inbox: Arc::clone(inbox),
+            connections: Arc::clone(&shared.connections),
+            streams: streams.clone(),
+            clock: shared.clock,
+            pulse: Arc::clone(pulse),
+        })?;
+        let shared = Arc::clone(shared);
+        let run = move || {
+            let guard = ready::Guard(&shared);
+            match worker.run() {
+                Ok(()) => guard.disarm(),
+                Err(error) => tracing::error!(%error, "a worker cannot go on"),
+            }
+        };
+        threads.push(
+            thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(run)?,
+        );
+    }
+    Ok(threads)
+}
+
+/// Random octets of the kernel's.
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    use rand::TryRng;
+    let mut octets = [0; N];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut octets)
+        .map_err(io::Error::other)?;
+    Ok(octets)
+}

@@ -1,0 +1,100 @@
+//! What the admin pages say.
+
+use super::Shared;
+use crate::admin::{Page, Pages, Path};
+use crate::metrics::{self, Gauges};
+use crate::pipeline::{State, Trouble, Upstream};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// The pages of a daemon.
+pub(super) fn pages(shared: &Arc<Shared>) -> Arc<Pages> {
+    let shared = Arc::clone(shared);
+    Arc::new(move |path| match path {
+        Path::Metrics => Page {
+            status: 200,
+            body: shared.metrics(),
+        },
+        Path::Live => verdict(
+            shared.is_alive(),
+            "alive\n",
+            "a worker hangs or has ended\n",
+        ),
+        Path::Ready => shared.readiness(),
+    })
+}
+
+fn verdict(good: bool, yes: &str, no: &str) -> Page {
+    let (status, body) = if good { (200, yes) } else { (503, no) };
+    Page {
+        status,
+        body: body.to_owned(),
+    }
+}
+
+impl Shared {
+    /// Ready or not, and what is wrong with the upstreams and the configuration either way.
+    fn readiness(&self) -> Page {
+        let mut page = verdict(
+            self.is_ready(),
+            "ready\n",
+            "not ready: no self-query was answered yet, or we are stopping\n",
+        );
+        let settings = self.pipeline.settings();
+        for upstream in settings.upstreams().iter() {
+            let state = match upstream.state() {
+                State::Up => continue,
+                State::Down => "is down",
+                State::Looping => "leads back to us (a forwarding loop): it is not asked",
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(page.body, "upstream {} {state}", upstream.address);
+        }
+        if let Some(problem) = self.reloads.last_problem() {
+            let _ = writeln!(
+                page.body,
+                "the configuration file was not reloaded: {problem}"
+            );
+        }
+        page
+    }
+
+    fn metrics(&self) -> String {
+        let workers: Vec<&metrics::Worker> = self.counts.iter().map(|worker| &**worker).collect();
+        let cache = self.pipeline.cache_usage();
+        let settings = self.pipeline.settings();
+        let (succeeded, failed) = self.reloads.counts();
+        metrics::render(
+            &workers,
+            &self.rules,
+            &Gauges {
+                fetches_in_flight: self.pipeline.in_flight() as u64,
+                cache_octets: cache.octets,
+                cache_entries: cache.entries,
+                cache_evictions: cache.evictions,
+                upstreams: settings
+                    .upstreams()
+                    .iter()
+                    .map(|upstream| gauge(upstream))
+                    .collect(),
+                stream_connections: self.connections.open(),
+                stream_refused: self.connections.refused(),
+                reloads_succeeded: succeeded,
+                reloads_failed: failed,
+                last_reload_successful: self.reloads.last_problem().is_none(),
+                log_lines_dropped: self.log.as_ref().map_or(0, crate::log::Log::dropped),
+            },
+        )
+    }
+}
+
+fn gauge(upstream: &Upstream) -> metrics::Upstream {
+    let labels = Trouble::ALL.iter().map(|trouble| trouble.label());
+    metrics::Upstream {
+        address: upstream.address.to_string(),
+        up: upstream.state() == State::Up,
+        rtt_seconds: upstream.round_trip().map_or(0.0, |span| span.as_secs_f64()),
+        queries: upstream.queries(),
+        failures: labels.zip(upstream.failures()).collect(),
+    }
+}

@@ -1,0 +1,164 @@
+//! The thread of everything that is not UDP: streams, the admin page, the self-query.
+
+use super::{Shared, page};
+use crate::admin;
+use crate::listen::stream::{self, Incoming};
+use crate::listen::{Counter, Errand};
+use crate::message::Transport;
+use crate::metrics;
+use crate::pipeline::{Client, Origin, Outcome, Settings, Via};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use tokio::runtime::{self, Handle};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What runs on that thread.
+pub(super) struct Streams {
+    pub(super) shared: Arc<Shared>,
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) admin: Option<TcpListener>,
+    pub(super) stopped: watch::Receiver<bool>,
+    /// The listener that the self-query goes through.
+    pub(super) first: Option<SocketAddr>,
+}
+
+impl Streams {
+    /// Starts the thread; the handle lets others run exchanges on it.
+    pub(super) fn start(self) -> io::Result<(JoinHandle<()>, Handle)> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let run = move || {
+            if let Err(error) = runtime.block_on(self.run()) {
+                tracing::error!(%error, "streams cannot be served");
+            }
+        };
+        Ok((
+            thread::Builder::new().name("streams".into()).spawn(run)?,
+            handle,
+        ))
+    }
+
+    async fn run(self) -> io::Result<()> {
+        let mut tasks = JoinSet::new();
+        let service = service(&self.shared);
+        for listener in self.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let connections = Arc::clone(&self.shared.connections);
+            tasks.spawn(stream::serve(
+                listener,
+                Arc::clone(&service),
+                connections,
+                self.stopped.clone(),
+            ));
+        }
+        if let Some(listener) = self.admin {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tasks.spawn(admin::serve(
+                listener,
+                page::pages(&self.shared),
+                self.stopped.clone(),
+            ));
+        }
+        let shared = Arc::clone(&self.shared);
+        let ready = tokio::spawn(async move {
+            if let Some(first) = self.first {
+                shared.become_ready(first).await;
+            }
+        });
+        while tasks.join_next().await.is_some() {}
+        let mut stopped = self.stopped;
+        // Exchanges over streams belong to workers that may still drain.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        ready.abort();
+        Ok(())
+    }
+}
+
+/// Answers what comes over streams: at once, or by the errand of a worker.
+fn service(shared: &Arc<Shared>) -> Arc<stream::Service> {
+    let shared = Arc::clone(shared);
+    let counts = shared.counts.last().map(Arc::clone).unwrap_or_default();
+    // This thread's own, but a service is shared by what it may not know.
+    let desk = Mutex::new(Desk {
+        counter: Counter::new(counts, Arc::clone(&shared.rules)),
+        settings: shared.pipeline.settings(),
+    });
+    Arc::new(move |incoming: Incoming<'_>| {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.answer(&shared, incoming)
+    })
+}
+
+struct Desk {
+    counter: Counter,
+    settings: Arc<Settings>,
+}
+
+impl Desk {
+    fn answer(&mut self, shared: &Shared, incoming: Incoming<'_>) -> Option<Vec<u8>> {
+        shared.pipeline.catch_up(&mut self.settings);
+        self.counter.query(metrics::Transport::Tcp);
+        let client = Client {
+            address: incoming.peer.ip().to_canonical(),
+            transport: Transport::Stream,
+        };
+        let mut reply = Vec::with_capacity(512);
+        let now = shared.clock.now();
+        match shared
+            .pipeline
+            .answer_now(&self.settings, incoming.query, client, now, &mut reply)
+        {
+            Outcome::Reply { tally, refresh } => {
+                self.counter.reply(&self.settings, tally, &reply);
+                if refresh {
+                    self.counter.prefetch();
+                    hand_over(
+                        shared,
+                        incoming,
+                        Errand::Refresh {
+                            query: incoming.query.to_vec(),
+                        },
+                    );
+                }
+                Some(reply)
+            }
+            Outcome::Drop => {
+                self.counter.unanswered();
+                shared.connections.finish(incoming.connection, None);
+                None
+            }
+            Outcome::Fetch => {
+                let via = Via::Connection(incoming.connection);
+                let origin = Origin {
+                    client,
+                    peer: incoming.peer,
+                    via,
+                };
+                hand_over(
+                    shared,
+                    incoming,
+                    Errand::Ask {
+                        query: incoming.query.to_vec(),
+                        origin,
+                    },
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Any worker will do; the connections spread over them.
+fn hand_over(shared: &Shared, incoming: Incoming<'_>, errand: Errand) {
+    let workers = shared.inboxes.len().max(1) as u64;
+    let turn = usize::try_from(incoming.connection % workers).unwrap_or_default();
+    if let Some(inbox) = shared.inboxes.get(turn) {
+        inbox.leave(errand);
+    }
+}

@@ -1,0 +1,233 @@
+//! Follows the configuration file, and the system's name servers where it names none.
+//!
+//! The content is what counts: a ConfigMap is swapped by a symlink and keeps no time stamp worth
+//! looking at. A change acts when the same bytes were read twice running, so a file that is being
+//! written is left alone; a bad or empty one keeps the old configuration and says why, once.
+
+use super::{Shared, upstreams};
+use crate::config::Config;
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How reloads went.
+#[derive(Debug, Default)]
+pub(crate) struct Reloads {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    problem: Mutex<Option<String>>,
+}
+
+impl Reloads {
+    /// Succeeded and failed ones.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.succeeded.load(Relaxed), self.failed.load(Relaxed))
+    }
+
+    /// Why the last one failed; none if it did not.
+    pub(super) fn last_problem(&self) -> Option<String> {
+        self.problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, problem: Option<String>) {
+        let counter = if problem.is_none() {
+            &self.succeeded
+        } else {
+            &self.failed
+        };
+        counter.fetch_add(1, Relaxed);
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}
+
+/// What a look at the file led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Nothing new.
+    Unchanged,
+    /// The new settings act from the next reply.
+    Applied,
+    /// The old settings stay.
+    Refused,
+}
+
+/// The watch over one file.
+pub struct Watch {
+    shared: Arc<Shared>,
+    file: Option<PathBuf>,
+    config: Config,
+    own: Vec<SocketAddr>,
+    /// What is in force.
+    text: Option<Vec<u8>>,
+    /// What was read last, where it is something else.
+    seen: Option<Vec<u8>>,
+    /// What was refused: said once, not at each look.
+    refused: Option<Vec<u8>>,
+    upstreams: Vec<SocketAddr>,
+    unreadable: bool,
+}
+
+impl Watch {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        file: Option<PathBuf>,
+        config: Config,
+        own: Vec<SocketAddr>,
+    ) -> Self {
+        let settings = shared.pipeline.settings();
+        let text = file.as_ref().and_then(|file| std::fs::read(file).ok());
+        Self {
+            upstreams: settings.defaults(),
+            shared,
+            file,
+            config,
+            own,
+            text,
+            seen: None,
+            refused: None,
+            unreadable: false,
+        }
+    }
+
+    /// A look each 2 s: acts on bytes that were seen equal twice running.
+    pub fn poll(&mut self) -> Reloaded {
+        match self.read() {
+            None => self.follow_system(),
+            Some(Err(error)) => self.cannot_read(&error),
+            Some(Ok(text)) => {
+                self.unreadable = false;
+                if self.text.as_ref() == Some(&text) {
+                    self.seen = None;
+                    return self.follow_system();
+                }
+                if self.refused.as_ref() == Some(&text) {
+                    return Reloaded::Unchanged;
+                }
+                if self.seen.as_ref() != Some(&text) {
+                    self.seen = Some(text);
+                    return Reloaded::Unchanged;
+                }
+                self.take(text)
+            }
+        }
+    }
+
+    /// SIGHUP: acts at once, whatever was seen before.
+    pub fn reload(&mut self) -> Reloaded {
+        match self.read() {
+            None => {
+                tracing::info!("nothing to reload: there is no configuration file");
+                self.follow_system()
+            }
+            Some(Err(error)) => {
+                self.unreadable = false;
+                self.cannot_read(&error)
+            }
+            Some(Ok(text)) => self.take(text),
+        }
+    }
+
+    fn read(&self) -> Option<io::Result<Vec<u8>>> {
+        self.file.as_ref().map(std::fs::read)
+    }
+
+    fn name(&self) -> String {
+        self.file
+            .as_ref()
+            .map(|file| file.display().to_string())
+            .unwrap_or_default()
+    }
+
+    fn cannot_read(&mut self, error: &io::Error) -> Reloaded {
+        if std::mem::replace(&mut self.unreadable, true) {
+            return Reloaded::Unchanged;
+        }
+        self.refuse(format!("{}: {error}", self.name()))
+    }
+
+    fn refuse(&self, problem: String) -> Reloaded {
+        tracing::error!("configuration not reloaded, the old one stays: {problem}");
+        self.shared.reloads.note(Some(problem));
+        Reloaded::Refused
+    }
+
+    fn take(&mut self, text: Vec<u8>) -> Reloaded {
+        self.seen = None;
+        let read = Config::read(&String::from_utf8_lossy(&text));
+        let config = match read {
+            Ok(config) => config,
+            Err(problems) => {
+                let mut all = String::new();
+                for (number, problem) in problems.iter().enumerate() {
+                    let between = if number == 0 { "" } else { "; " };
+                    // Writing to a String cannot fail.
+                    let _ = write!(all, "{between}{}:{problem}", self.name());
+                }
+                self.refused = Some(text);
+                return self.refuse(all);
+            }
+        };
+        let servers = match upstreams(&config, &self.own) {
+            Ok(servers) => servers,
+            Err(error) => {
+                self.refused = Some(text);
+                return self.refuse(error.to_string());
+            }
+        };
+        self.warn_of_restart(&config);
+        self.text = Some(text);
+        self.refused = None;
+        self.config = config;
+        self.apply(servers);
+        tracing::info!(rules = self.config.rules.len(), "configuration reloaded");
+        self.shared.reloads.note(None);
+        Reloaded::Applied
+    }
+
+    fn apply(&mut self, servers: Vec<SocketAddr>) {
+        self.shared.pipeline.apply(&self.config, &servers);
+        if let Some(log) = &self.shared.log {
+            log.set_level(self.config.log.level);
+        }
+        self.upstreams = servers;
+        self.shared.probe_for_loops();
+    }
+
+    /// What takes effect at the next start only.
+    fn warn_of_restart(&self, next: &Config) {
+        let now = &self.config;
+        let changed = [
+            ("listen", now.listen != next.listen),
+            ("threads", now.threads != next.threads),
+            ("admin", now.admin != next.admin),
+            ("cache.size", now.cache.size != next.cache.size),
+            ("log.format", now.log.format != next.log.format),
+        ];
+        for (option, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(option, "changed, and needs a restart to take effect");
+        }
+    }
+
+    /// Without `upstreams`, the system's are followed; unusable ones leave the old in force.
+    fn follow_system(&mut self) -> Reloaded {
+        if self.config.upstreams.is_some() {
+            return Reloaded::Unchanged;
+        }
+        match upstreams(&self.config, &self.own) {
+            Ok(servers) if servers != self.upstreams => {
+                for address in &servers {
+                    tracing::info!(%address, "upstream, as the system now says");
+                }
+                self.apply(servers);
+                Reloaded::Applied
+            }
+            _ => Reloaded::Unchanged,
+        }
+    }
+}
