@@ -137,10 +137,7 @@ fn exercise(answer: &Answer, question: &Question, fates: &[u8]) {
     let made = [
         (question, edit(answer, &mut by_turns(fates))),
         (question, flatten(answer)),
-        (
-            &other,
-            Some(message::nodata(&other, Some((answer, 0)), &soa)),
-        ),
+        (&other, Some(message::nodata(&other, Some(answer), &soa))),
         (&other, Some(message::under_kind(answer, other.kind))),
     ];
     for (question, answer) in made {

@@ -59,19 +59,17 @@ pub struct Entry {
     pub hits: u8,
     /// A refresh is on its way.
     pub refreshing: bool,
-    /// What the pipeline's policy made of it; the cache keeps it and forgets it with the entry.
-    pub memo: Option<Memo>,
+    /// What the pipeline's rules made of it; the cache keeps it and forgets it with the entry.
+    pub memo: Option<Box<Memo>>,
 }
 
-/// The shaped reply kept beside the original, valid for one policy generation and one set of rules.
-#[derive(Clone)]
+/// A reply of our own that is kept beside the answer it came of.
+#[derive(Clone, Debug)]
 pub struct Memo {
-    /// The policy that shaped it.
-    pub generation: u64,
-    /// The rules that could touch the question for that client.
-    pub rules: u128,
-    /// The shaped answer; `None` = the original goes out.
-    pub shaped: Option<Arc<Answer>>,
+    /// It is good while this is the same; what the numbers mean is the pipeline's.
+    pub stamp: (u64, u64, u128),
+    /// The answer as the rules let it out.
+    pub shaped: Answer,
 }
 
 /// Answers by question, bounded in octets, for all threads.

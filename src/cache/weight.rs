@@ -3,9 +3,8 @@
 //! `malloc` hands out multiples of 16 octets, 32 at least, 8 of them its own. Counting payloads alone would
 //! claim half of what small answers take.
 
-use super::Entry;
+use super::{Entry, Memo};
 use crate::message::Answer;
-use std::sync::Arc;
 
 /// Something that owns memory.
 pub(super) trait Weigh {
@@ -15,14 +14,8 @@ pub(super) trait Weigh {
 
 impl Weigh for Entry {
     fn octets(&self) -> usize {
-        let shaped = self.memo.as_ref().and_then(|memo| memo.shaped.as_ref());
-        match shaped {
-            // A memo that says "as it came" may point to the very same answer.
-            Some(shaped) if !Arc::ptr_eq(shaped, &self.answer) => {
-                weigh(&self.answer) + weigh(shaped)
-            }
-            _ => weigh(&self.answer),
-        }
+        let memo = self.memo.as_ref();
+        weigh(&self.answer) + memo.map_or(0, |memo| weigh(&memo.shaped) + block(size_of::<Memo>()))
     }
 }
 

@@ -12,10 +12,10 @@ use super::wire::{HEADER, IN, flag, push_words};
 
 /// A NODATA for `question`, with the CNAME and DNAME records of `chain` if one is given.
 ///
-/// TTL and MINIMUM of its SOA are both `soa.minimum` (RFC 2308 §5); the chain's records keep their TTLs, less
-/// the age in seconds that stands beside it, and lose their signatures. `chain` may be an answer to another
-/// type of the same name.
-pub fn nodata(question: &Question, chain: Option<(&Answer, u32)>, soa: &Soa) -> Answer {
+/// TTL and MINIMUM of its SOA are both `soa.minimum` (RFC 2308 §5); the chain's records keep their TTLs and lose
+/// their signatures. `chain` may be an answer to another type of the same name. A reply bounds and ages
+/// them by `Ttl::Negative`.
+pub fn nodata(question: &Question, chain: Option<&Answer>, soa: &Soa) -> Answer {
     denial(question, chain, soa, Rcode::NO_ERROR)
 }
 
@@ -62,7 +62,7 @@ pub fn addresses(question: &Question, ttl: u32, rdata: &[&[u8]]) -> Answer {
     Answer::ours(message, Rcode::NO_ERROR, Box::default())
 }
 
-fn denial(question: &Question, chain: Option<(&Answer, u32)>, soa: &Soa, rcode: Rcode) -> Answer {
+fn denial(question: &Question, chain: Option<&Answer>, soa: &Soa, rcode: Rcode) -> Answer {
     let blank = blank(question, rcode);
     let message = write_denial(&blank, chain, soa)
         // A chain that leaves no room for the SOA is worth less than the SOA.
@@ -71,21 +71,11 @@ fn denial(question: &Question, chain: Option<(&Answer, u32)>, soa: &Soa, rcode: 
     Answer::ours(message, rcode, Box::default())
 }
 
-fn write_denial(blank: &[u8], chain: Option<(&Answer, u32)>, soa: &Soa) -> Option<Vec<u8>> {
+fn write_denial(blank: &[u8], chain: Option<&Answer>, soa: &Soa) -> Option<Vec<u8>> {
     let mut draft = Draft::like(blank)?;
-    if let Some((answer, age)) = chain {
-        for record in answer.records() {
-            if record.section == Section::Answer && matches!(record.kind, Kind::CNAME | Kind::DNAME)
-            {
-                let ttl = record.ttl.saturating_sub(age);
-                draft.copy_as(
-                    Head {
-                        ttl,
-                        ..Head::of(&record)
-                    },
-                    &record,
-                )?;
-            }
+    for record in chain.into_iter().flat_map(Answer::records) {
+        if record.section == Section::Answer && matches!(record.kind, Kind::CNAME | Kind::DNAME) {
+            draft.copy(&record)?;
         }
     }
     let head = Head {
@@ -156,17 +146,17 @@ mod tests {
             .additional("ns.example", Kind::A, 6, V4)
             .learn(&asked);
         let asked = question("www.old.example", Kind::AAAA);
-        let answer = nodata(&asked, Some((&chain, 2)), &soa("www.new.example", 45));
+        let answer = nodata(&asked, Some(&chain), &soa("www.new.example", 45));
         let want = [
-            "an old.example. 7 DNAME",
-            "an www.old.example. 6 CNAME",
+            "an old.example. 9 DNAME",
+            "an www.old.example. 8 CNAME",
             "ns www.new.example. 45 SOA",
         ];
         assert_eq!(lines(&answer), want);
         assert_eq!(answer.chain(), [name("www.new.example")]);
         assert_eq!(
             (answer.meaning(), answer.chain_ttl()),
-            (Meaning::NoData, Some(6))
+            (Meaning::NoData, Some(8))
         );
         assert_eq!(answer.negative_ttl(), Some(45));
     }

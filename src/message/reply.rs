@@ -16,15 +16,33 @@ pub enum Ttl {
     Aged(u32),
     /// This one for every record (a stale answer's).
     Fixed(u32),
+    /// Those of a NODATA of our own ([`super::nodata`]): its chain aged, its SOA bounded, in TTL and MINIMUM
+    /// alike (RFC 2308 §5).
+    Negative {
+        /// Seconds since the chain's records were learned.
+        age: u32,
+        /// The most seconds that the SOA may live.
+        bound: u32,
+    },
 }
 
 impl Ttl {
     /// RFC 8767 §4: a set top bit is a large number, and no TTL need be longer than a week.
     const MOST: u32 = 604_800;
 
+    /// The same for the records before a NODATA's SOA.
+    fn of_chain(self) -> Self {
+        match self {
+            Self::Negative { age, .. } => Self::Aged(age),
+            other => other,
+        }
+    }
+
     fn of(self, upstream: u32) -> u32 {
         match self {
-            Self::Aged(age) => upstream.saturating_sub(age).min(Self::MOST),
+            Self::Aged(age) | Self::Negative { age, .. } => {
+                upstream.saturating_sub(age).min(Self::MOST)
+            }
             Self::Fixed(ttl) => ttl,
         }
     }
@@ -133,7 +151,9 @@ pub fn write_reply(
     let question = query.bytes.get(HEADER..query.question_end);
     out.extend_from_slice(question.unwrap_or_default());
     out.extend_from_slice(records.octets);
-    write_ttls(out, records.ttls, ttl);
+    // What was cut off has no SOA at its end to be bounded.
+    let whole = answer.is_some_and(|answer| answer.ttls().len() == records.ttls.len());
+    write_ttls(out, records.ttls, if whole { ttl } else { ttl.of_chain() });
     if let Some(opt) = opt {
         opt.write(out);
     }
@@ -227,10 +247,26 @@ impl<'a> Records<'a> {
 }
 
 fn write_ttls(out: &mut [u8], offsets: &[u16], ttl: Ttl) {
+    if let Ttl::Negative { bound, .. } = ttl
+        && let Some((&soa, chain)) = offsets.split_last()
+    {
+        write_ttls(out, chain, ttl.of_chain());
+        return bound_soa(out, soa, bound);
+    }
     for &at in offsets {
         let field = out.get_mut(usize::from(at)..);
         if let Some(field) = field.and_then(<[u8]>::first_chunk_mut) {
             *field = ttl.of(u32::from_be_bytes(*field)).to_be_bytes();
+        }
+    }
+}
+
+/// The last record is the SOA, and the last of its numbers the MINIMUM.
+fn bound_soa(out: &mut [u8], ttl: u16, bound: u32) {
+    let minimum = out.len().saturating_sub(4);
+    for at in [usize::from(ttl), minimum] {
+        if let Some(field) = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *field = u32::from_be_bytes(*field).min(bound).to_be_bytes();
         }
     }
 }

@@ -106,34 +106,12 @@ impl View<'_> {
     }
 
     fn before_answer(&self) -> Decision {
-        let policy = &self.settings.policy;
         let open = matches!(self.own, Slot::Open);
-        let certain = (self.question.kind == Kind::AAAA)
-            .then(|| policy.certain(self.rules, self.question.dnssec_ok))
-            .flatten();
-        if let Some(place) = certain {
-            match self.ipv4 {
-                // The A was there before: no AAAA question goes upstream at all.
-                Slot::Said(a) if is_good(a) && !a.stale && a.known => {
-                    return Decision::NoData(place);
-                }
-                Slot::Said(a) if is_good(a) => {
-                    let patience = a.learned + AFTER_GOOD_A;
-                    if patience <= self.now || a.stale {
-                        return Decision::NoData(place);
-                    }
-                    if !open {
-                        return Decision::Wait(Some(patience));
-                    }
-                }
-                Slot::Said(a) if a.answer.meaning() == Meaning::NxDomain && !a.stale => {
-                    return Decision::NoName;
-                }
-                _ => {}
-            }
+        if let Some(decision) = self.by_good_ipv4(open) {
+            return decision;
         }
         // Side by side where a rule names the host; a rule by addresses alone waits for an address.
-        let hosted = !(self.rules & policy.hosted()).is_empty();
+        let hosted = !(self.rules & self.settings.policy.hosted()).is_empty();
         let ipv4 = hosted
             && self.question.kind == Kind::AAAA
             && matches!(self.ipv4, Slot::Open)
@@ -142,6 +120,30 @@ impl View<'_> {
             return Decision::Ask { ipv4, own: open };
         }
         Decision::Wait(None)
+    }
+
+    /// What the A alone decides, where a rule will strip whatever the AAAA records turn out to be.
+    fn by_good_ipv4(&self, open: bool) -> Option<Decision> {
+        let Slot::Said(a) = self.ipv4 else {
+            return None;
+        };
+        // Along the chain: a rule that stands before may name a name of it.
+        let rules = self.touching(&a.answer);
+        if self.question.kind != Kind::AAAA {
+            return None;
+        }
+        let policy = &self.settings.policy;
+        let place = policy.certain(rules, self.question.dnssec_ok)?;
+        if !is_good(a) {
+            let denied = a.answer.meaning() == Meaning::NxDomain && !a.stale;
+            return denied.then_some(Decision::NoName);
+        }
+        // An A that was there before: no AAAA question goes upstream at all.
+        let patience = a.learned + AFTER_GOOD_A;
+        if a.known || a.stale || patience <= self.now {
+            return Some(Decision::NoData(place));
+        }
+        (!open).then_some(Decision::Wait(Some(patience)))
     }
 
     /// Some enforced rule of these asks for IPv4 before it strips.

@@ -23,6 +23,7 @@ mod flight;
 mod flights;
 mod health;
 mod heirs;
+mod now;
 mod pair;
 mod probes;
 mod replies;
@@ -36,13 +37,11 @@ use crate::cache::{Cache, Entry, Failure, Failures, Usage};
 use crate::config::Config;
 use crate::message::{self, Kind, Meaning, Query, Question, Rcode, Transport};
 use crate::time::Moment;
-use check::{Said, Slot};
 use flight::Failed;
-use replies::{Audience, Given, write_code, write_special};
+use replies::{Audience, write_code, write_special};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 pub use events::{Action, Event, Exchange, Note};
 pub use explain::Explanation;
@@ -234,117 +233,6 @@ impl Pipeline {
         }
     }
 
-    /// A question that no second answer decides.
-    fn plain_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Outcome {
-        let question = &to.query.question;
-        let hit = self.cache.look(question, |entry| {
-            if entry.fresh_until <= to.now || !serves(entry, to.query) {
-                return None;
-            }
-            let refresh = to.settings.prefetch && is_due(entry, to.now);
-            entry.refreshing |= refresh;
-            let given = Given {
-                answer: &entry.answer,
-                learned: entry.learned,
-                stale: false,
-                source: Source::Cache,
-                removed: None,
-                reported: None,
-            };
-            Some(Outcome::Reply {
-                tally: self.give(to, given, reply),
-                refresh,
-            })
-        });
-        hit.flatten()
-            .or_else(|| self.failed_now(to, reply))
-            .unwrap_or(Outcome::Fetch)
-    }
-
-    /// A failure that is remembered: the stale answer, or the failure again.
-    fn failed_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Option<Outcome> {
-        let failure = self.failures.active(&to.query.question, to.now)?;
-        if let Some(stale) = self.stale(to.settings, &to.query.question, to.now) {
-            return Some(said(self.give(to, Given::of(&stale), reply)));
-        }
-        Some(said(write_code(to, failure.rcode, CACHED_ERROR, reply)))
-    }
-
-    /// AAAA and ANY: what the cache says of both questions may be enough.
-    fn checked_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Outcome {
-        let question = &to.query.question;
-        let ipv4_question = pair::question_for_ipv4(question);
-        let (own, ipv4) = (self.slot(to, question), self.slot(to, &ipv4_question));
-        match self.decide(to, &ipv4, &own, false) {
-            check::Decision::Ask { .. } | check::Decision::Wait(_) => Outcome::Fetch,
-            decision => {
-                let tally = self.carry_out(to, decision, (&ipv4, &own), reply);
-                let by = if tally.source == Source::Filtered {
-                    &ipv4_question
-                } else {
-                    question
-                };
-                let refresh = self.zones.wants() || self.claim_refresh(to, by);
-                Outcome::Reply { tally, refresh }
-            }
-        }
-    }
-
-    /// What the cache says of a question, for a client that asks now.
-    fn slot(&self, to: Audience<'_>, question: &Question) -> Slot {
-        let fresh = self.cache.look(question, |entry| {
-            (entry.fresh_until > to.now && serves(entry, to.query))
-                .then(|| Said::kept(entry, false))
-        });
-        match fresh.flatten() {
-            Some(said) => Slot::Said(said),
-            None => self.failed_slot(to, question),
-        }
-    }
-
-    /// Whether a kept answer should be refreshed; says so once.
-    fn claim_refresh(&self, to: Audience<'_>, question: &Question) -> bool {
-        let claim = |entry: &mut Entry| {
-            let due = is_due(entry, to.now);
-            entry.refreshing |= due;
-            due
-        };
-        to.settings.prefetch && self.cache.look(question, claim).unwrap_or(false)
-    }
-
-    fn failed_slot(&self, to: Audience<'_>, question: &Question) -> Slot {
-        let Some(failure) = self.failures.active(question, to.now) else {
-            return Slot::Open;
-        };
-        match self.memory(to.settings, question, to.now) {
-            Some(stale) => Slot::Said(stale),
-            None => Slot::Failed(Failed {
-                rcode: failure.rcode,
-                ede: Some(CACHED_ERROR),
-                answer: None,
-            }),
-        }
-    }
-
-    /// An answer past its life that may still be served (RFC 8767).
-    fn stale(&self, settings: &Settings, question: &Question, now: Moment) -> Option<Said> {
-        let found = self.cache.look(question, |entry| {
-            let end = entry.fresh_until + settings.times.serve_stale;
-            (end > now).then(|| Said::kept(entry, true))
-        });
-        found.flatten()
-    }
-
-    /// The same for the A check, which remembers a good A for an hour whatever `serve_stale` says.
-    fn memory(&self, settings: &Settings, question: &Question, now: Moment) -> Option<Said> {
-        let lately = |entry: &mut Entry| {
-            let good = question.kind == Kind::A && entry.answer.meaning() == Meaning::Data;
-            (good && now.since(entry.learned) <= check::LATELY).then(|| Said::kept(entry, true))
-        };
-        self.stale(settings, question, now)
-            .or_else(|| self.cache.look(question, lately).flatten())
-    }
-
     /// Keeps what an upstream said, and forgets that the question ever failed.
     fn keep(
         &self,
@@ -410,23 +298,5 @@ fn said(tally: Tally) -> Outcome {
     }
 }
 
-/// RFC 6840 §5.8: an answer learned without AD or DO says nothing to a client that asks by AD.
-fn serves(entry: &Entry, query: &Query<'_>) -> bool {
-    entry.asked_authentic || !query.authentic_data
-}
-
-/// Popular, and in the last tenth of its life.
-fn is_due(entry: &Entry, now: Moment) -> bool {
-    let life = entry.fresh_until.since(entry.learned);
-    entry.hits >= POPULAR
-        && !entry.refreshing
-        && entry.fresh_until.since(now) * 10 <= life
-        && life > Duration::ZERO
-}
-
-/// Hits that make an answer worth refreshing before it expires, the present one included.
-const POPULAR: u8 = 3;
 /// RFC 8914 §4.19.
 const PROHIBITED: u16 = 18;
-/// RFC 8914 §4.14.
-const CACHED_ERROR: u16 = 13;

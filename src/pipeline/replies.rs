@@ -8,6 +8,7 @@ use super::check::Said;
 use super::flight::Failed;
 use super::settings::Settings;
 use super::{Client, Pipeline, Source, Tally};
+use crate::cache::{Entry, Memo};
 use crate::message::{
     self, Answer, Body, Kind, Meaning, Name, OwnEde, Query, Rcode, Room, Section, Transport, Ttl,
 };
@@ -85,8 +86,7 @@ impl Pipeline {
     fn give_shaped(&self, to: Audience<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Tally {
         let (policy, question) = (&to.settings.policy, &to.query.question);
         let serving = policy.serving(to.client.address);
-        let inherited = self.inherited(to);
-        let rules = policy.touching(&question.name, inherited, given.answer.chain()) & serving;
+        let rules = self.rules_along(to, given.answer.chain());
         self.hand_on(to, given, rules);
         let flat = (policy.flattens(rules)
             && matches!(question.kind, Kind::A | Kind::AAAA | Kind::HTTPS))
@@ -154,12 +154,39 @@ impl Pipeline {
         (chain, left): (Option<&Said>, u32),
         out: &mut Vec<u8>,
     ) -> Tally {
+        let answer = self.make_nodata(to, place, chain);
+        let age = chain.map_or(0, |said| age(said.learned, to.now));
+        write_nodata(to, place, (&answer, age, left), out)
+    }
+
+    /// The same while the good A is fresh, with the NODATA that lies beside it.
+    pub(super) fn give_memo(
+        &self,
+        to: Audience<'_>,
+        (place, rules): (usize, RuleSet),
+        (entry, bound): (&mut Entry, u32),
+        out: &mut Vec<u8>,
+    ) -> Tally {
+        let stamp = (to.settings.generation, self.zones.version(), rules.0);
+        let left = left_of_kept(entry, to.now).min(bound);
+        let age = age(entry.learned, to.now);
+        let good = entry.memo.take().filter(|memo| memo.stamp == stamp);
+        let memo = good.unwrap_or_else(|| {
+            let shaped = self.make_nodata(to, place, Some(&Said::kept(entry, false)));
+            Box::new(Memo { stamp, shaped })
+        });
+        let tally = write_nodata(to, place, (&memo.shaped, age, left), out);
+        entry.memo = Some(memo);
+        tally
+    }
+
+    /// A NODATA with the chain of an answer, if it has one, and the SOA of its end.
+    fn make_nodata(&self, to: Audience<'_>, place: usize, chain: Option<&Said>) -> Answer {
         let policy = &to.settings.policy;
         let question = &to.query.question;
         if let Some(said) = chain {
-            let serving = policy.serving(to.client.address);
-            let rules = policy.touching(&question.name, self.inherited(to), said.answer.chain());
-            self.hand_on(to, Given::of(said), rules & serving);
+            let rules = self.rules_along(to, said.answer.chain());
+            self.hand_on(to, Given::of(said), rules);
         }
         let chain = chain.filter(|_| !policy.flattens(RuleSet::of(place)));
         let last = chain.and_then(|said| said.answer.chain().last());
@@ -167,24 +194,8 @@ impl Pipeline {
         let negative = policy
             .rule(place)
             .map_or(0, |rule| rule.negative_ttl.as_secs());
-        soa.minimum = left.min(u32::try_from(negative).unwrap_or(u32::MAX));
-        let aged = chain.map(|said| (&*said.answer, age(said.learned, to.now)));
-        let answer = message::nodata(question, aged, &soa);
-        let body = Body::Answer {
-            answer: &answer,
-            ttl: Ttl::Aged(0),
-        };
-        let own = policy.rule(place).map(|rule| OwnEde {
-            code: FILTERED,
-            text: &rule.name,
-        });
-        message::write_reply(to.query, &body, own, room(to), out);
-        Tally {
-            source: Source::Filtered,
-            rcode: Rcode::NO_ERROR,
-            rule: u8::try_from(place).ok(),
-            reported: None,
-        }
+        soa.minimum = u32::try_from(negative).unwrap_or(u32::MAX);
+        message::nodata(question, chain.map(|said| &*said.answer), &soa)
     }
 
     /// The name does not exist, as the A question says.
@@ -198,6 +209,16 @@ impl Pipeline {
             },
             out,
         )
+    }
+
+    /// Rules that touch the question for this client, by its own name, by inheritance, or along a chain.
+    pub(super) fn rules_along(&self, to: Audience<'_>, chain: &[Name]) -> RuleSet {
+        let policy = &to.settings.policy;
+        let all = policy.touching(&to.query.question.name, self.inherited(to), chain);
+        if all.is_empty() {
+            return all;
+        }
+        all & policy.serving(to.client.address)
     }
 
     /// Rules that the question's own name inherited.
@@ -242,6 +263,28 @@ fn aliases(answer: &Answer) -> impl Iterator<Item = (Name, u32)> {
         let service = record.service()?;
         (service.priority == 0 && !service.target.is_root()).then_some((service.target, record.ttl))
     })
+}
+
+/// A NODATA of ours: answer, age of its chain, seconds that its SOA lives at most.
+fn write_nodata(
+    to: Audience<'_>,
+    place: usize,
+    (answer, age, bound): (&Answer, u32, u32),
+    out: &mut Vec<u8>,
+) -> Tally {
+    let ttl = Ttl::Negative { age, bound };
+    let rule = to.settings.policy.rule(place);
+    let own = rule.map(|rule| OwnEde {
+        code: FILTERED,
+        text: &rule.name,
+    });
+    message::write_reply(to.query, &Body::Answer { answer, ttl }, own, room(to), out);
+    Tally {
+        source: Source::Filtered,
+        rcode: Rcode::NO_ERROR,
+        rule: u8::try_from(place).ok(),
+        reported: None,
+    }
 }
 
 /// A reply of upstream's records, or of what the rules left of them.
@@ -333,6 +376,12 @@ fn room(to: Audience<'_>) -> Room {
         },
         Transport::Stream => Room::Stream { idle: IDLE },
     }
+}
+
+/// Seconds left of a fresh answer's smallest TTL.
+pub(super) fn left_of_kept(entry: &Entry, now: Moment) -> u32 {
+    let ttl = entry.answer.smallest_ttl().unwrap_or(0);
+    ttl.saturating_sub(age(entry.learned, now))
 }
 
 /// Seconds left of an answer's smallest TTL; of a stale one the 30 it is good for.

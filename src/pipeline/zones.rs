@@ -7,6 +7,7 @@
 use crate::message::{Name, Soa};
 use crate::time::Moment;
 use foldhash::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Zones {
     inner: Mutex<Inner>,
+    /// Counts what was learned: a NODATA made before may have a better SOA now.
+    version: AtomicU64,
+    /// Somebody wants a SOA; so that a hit pays one load.
+    wanting: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +41,10 @@ impl Zones {
         if inner.known.len() >= MOST {
             inner.known.clear();
         }
-        inner.known.insert(soa.owner.lower().wire().into(), soa);
+        let former = inner.known.insert(soa.owner.lower().wire().into(), soa);
+        if former != Some(soa) {
+            self.version.fetch_add(1, Relaxed);
+        }
     }
 
     /// The SOA of the closest zone that holds the name, or one made up with the name itself as owner:
@@ -49,12 +57,18 @@ impl Zones {
             return *soa;
         }
         inner.want(&name, now);
+        self.wanting.store(!inner.wanted.is_empty(), Relaxed);
         made_up(name)
+    }
+
+    /// Another number each time that something was learned.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Relaxed)
     }
 
     /// Whether [`Self::take_wanted`] has a name to tell.
     pub(super) fn wants(&self) -> bool {
-        !self.lock().wanted.is_empty()
+        self.wanting.load(Relaxed)
     }
 
     /// Whether a SOA was asked for under this name.
@@ -65,6 +79,10 @@ impl Zones {
 
     /// Names whose SOA should be asked for now.
     pub(super) fn take_wanted(&self) -> Vec<Name> {
+        if !self.wants() {
+            return Vec::new();
+        }
+        self.wanting.store(false, Relaxed);
         std::mem::take(&mut self.lock().wanted)
     }
 
