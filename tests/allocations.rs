@@ -1,0 +1,146 @@
+//! A hit takes no memory: the promise of `answer_now`, held by a counting allocator.
+//!
+//! Warms the cache through the pipeline itself with a scripted upstream, then asks again and counts what
+//! this thread allocates while it is answered.
+#![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use unsix::config::Config;
+use unsix::message::{Ask, Kind, Name, Question, Transport, write_query};
+use unsix::pipeline::{
+    Action, Client, Duty, Event, Fetches, Origin, Outcome, Pipeline, Source, Via,
+};
+use unsix::time::Moment;
+
+struct Counting;
+
+thread_local! {
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.set(TAKEN.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CLIENT: Client = Client {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    transport: Transport::Datagram,
+};
+
+fn query(name: &str, kind: Kind) -> Vec<u8> {
+    let question = Question {
+        name: Name::parse(name).unwrap().lower(),
+        kind,
+        dnssec_ok: false,
+        checking_disabled: false,
+    };
+    let ask = Ask {
+        question,
+        recursion_desired: true,
+        authentic_data: false,
+    };
+    let mut query = Vec::new();
+    write_query(&ask, 7, true, &mut query);
+    query
+}
+
+/// The query turned into an answer with one record of the asked type.
+fn answer(query: &[u8]) -> Vec<u8> {
+    let question_end = query.len() - 11;
+    let mut answer = query[..question_end].to_vec();
+    answer[2..4].copy_from_slice(&[0x81, 0x80]);
+    answer[6..8].copy_from_slice(&[0, 1]);
+    answer[10..12].copy_from_slice(&[0, 0]);
+    let kind = &query[question_end - 4..question_end - 2];
+    let rdata: &[u8] = if kind == [0, 28] {
+        &[0x20; 16]
+    } else {
+        &[192, 0, 2, 1]
+    };
+    answer.extend([0xc0, 12]);
+    answer.extend(kind);
+    answer.extend([0, 1, 0, 0, 1, 0x2c, 0, u8::try_from(rdata.len()).unwrap()]);
+    answer.extend(rdata);
+    answer
+}
+
+/// Has every query of the fetch answered.
+fn learn(fetches: &mut Fetches, query: &[u8], now: Moment) {
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 5353));
+    let origin = Origin {
+        client: CLIENT,
+        peer,
+        via: Via::Connection(1),
+    };
+    let mut actions = Vec::new();
+    fetches.ask(query, origin, now, &mut actions);
+    while let Some(action) = actions.pop() {
+        if let Action::Send {
+            exchange, packet, ..
+        } = action
+        {
+            let packet = answer(&packet);
+            let event = Event::Packet {
+                exchange,
+                packet: &packet,
+            };
+            fetches.on(event, now, &mut actions);
+        }
+    }
+}
+
+#[test]
+fn a_hit_takes_no_memory() {
+    let upstream: SocketAddr = "192.0.2.53:53".parse().unwrap();
+    let pipeline = Arc::new(Pipeline::new(&Config::default(), &[upstream], 1));
+    let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
+    let now = Moment::from_micros(1_000_000);
+    let cases = [
+        ("plain", query("quay.io", Kind::A), Source::Cache),
+        (
+            "an AAAA that no rule touches",
+            query("quay.io", Kind::AAAA),
+            Source::Cache,
+        ),
+        (
+            "the A of a touched host",
+            query("registry-1.docker.io", Kind::A),
+            Source::Cache,
+        ),
+        (
+            "its AAAA",
+            query("registry-1.docker.io", Kind::AAAA),
+            Source::Filtered,
+        ),
+    ];
+    let settings = pipeline.settings();
+    let mut reply = Vec::with_capacity(1232);
+    for (why, query, source) in cases {
+        learn(&mut fetches, &query, now);
+        // The first reply after a reload makes what the next ones copy.
+        pipeline.answer_now(&settings, &query, CLIENT, now, &mut reply);
+        let before = TAKEN.get();
+        let outcome = pipeline.answer_now(&settings, &query, CLIENT, now, &mut reply);
+        assert_eq!(TAKEN.get() - before, 0, "{why}: allocations");
+        match outcome {
+            Outcome::Reply { tally, .. } => assert_eq!(tally.source, source, "{why}"),
+            other => panic!("{why}: {other:?}"),
+        }
+    }
+}
