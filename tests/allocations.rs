@@ -3,6 +3,11 @@
 //! Warms the cache through the pipeline itself with a scripted upstream, then asks again and counts what
 //! this thread allocates while it is answered.
 #![expect(unsafe_code, reason = "a global allocator cannot be written without")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what a test wrote itself"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

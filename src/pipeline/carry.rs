@@ -99,13 +99,26 @@ impl Fetches {
     pub(super) fn enlist(&mut self, ask: Ask, waiter: Waiter, client: IpAddr) {
         match self.pipeline.flights.join(&ask, Some(waiter)) {
             Joined::Follows => {}
-            Joined::Leads if self.pipeline.flights.admit(client) => {
-                self.launch(ask, Purpose::Shared, Some(client));
-            }
-            Joined::Leads => self.landed.push_back((ask, busy(), Keep::Forget)),
+            Joined::Leads => match self.landed_meanwhile(&ask) {
+                Some(landing) => self.landed.push_back((ask, landing, Keep::Forget)),
+                None if self.pipeline.flights.admit(client) => {
+                    self.launch(ask, Purpose::Shared, Some(client));
+                }
+                None => self.landed.push_back((ask, busy(), Keep::Forget)),
+            },
             Joined::Slow(waiter) => self.wait_on(ask, waiter),
             Joined::Full(waiter) => self.tell(waiter, &ask, &busy()),
         }
+    }
+
+    /// What another driver learned between our look into the cache and now: the cache hears of an answer
+    /// before the question is free again, so this look finds it and nobody asks twice.
+    fn landed_meanwhile(&self, ask: &Ask) -> Option<Landing> {
+        let found = self.pipeline.cache.look(&ask.question, |entry| {
+            let serves = entry.asked_authentic || !ask.authentic_data;
+            (entry.fresh_until > self.now && serves).then(|| Arc::clone(&entry.answer))
+        });
+        found.flatten().map(Landing::Answered)
     }
 
     /// Has a question asked for the cache alone.
@@ -268,7 +281,8 @@ impl Fetches {
             return;
         };
         if let Err(waiter) = self.pipeline.flights.wait_on(&ask, waiter) {
-            self.tell(waiter, &ask, &busy());
+            let landing = self.landed_meanwhile(&ask).unwrap_or_else(busy);
+            self.tell(waiter, &ask, &landing);
         }
     }
 }
