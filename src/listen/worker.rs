@@ -17,8 +17,8 @@ use crate::pipeline::{
 use crate::time::Moment;
 use crate::upstream::stream;
 use crate::upstream::{Datagrams, Heard};
+use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -55,7 +55,7 @@ pub struct Worker {
     settings: Arc<Settings>,
     datagrams: Datagrams<Exchange>,
     /// The sockets of each fetch.
-    sockets_of: HashMap<u64, Vec<u64>>,
+    sockets_of: HashMap<u64, Vec<usize>>,
     inbound: Inbound,
     outbound: Outbound,
     actions: Vec<Action>,
@@ -71,7 +71,7 @@ impl Worker {
         Ok(Self {
             datagrams: Datagrams::new(parts.inbox.bell())?,
             settings: parts.pipeline.settings(),
-            sockets_of: HashMap::new(),
+            sockets_of: HashMap::default(),
             inbound: Inbound::new(),
             outbound: Outbound::new(),
             actions: Vec::new(),
