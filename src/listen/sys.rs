@@ -149,9 +149,15 @@ impl Outbound {
         }
     }
 
-    /// The buffer for the next datagram; [`Self::commit`] adds it. None: the batch is full.
-    pub(super) fn next(&mut self) -> Option<&mut Vec<u8>> {
-        self.slots.get_mut(self.count).map(|slot| &mut slot.packet)
+    /// The buffer for the next datagram; [`Self::commit`] adds it. A full batch is sent first.
+    pub(super) fn next(&mut self, socket: BorrowedFd<'_>) -> &mut Vec<u8> {
+        if self.count == BATCH {
+            self.send(socket);
+        }
+        let slot = self.slots.get_mut(self.count);
+        &mut slot
+            .expect("there are BATCH slots, and fewer are taken")
+            .packet
     }
 
     /// Adds what was written to the last buffer of [`Self::next`].
@@ -161,11 +167,6 @@ impl Outbound {
             slot.control_length = write_local(&mut slot.control, local);
             self.count += 1;
         }
-    }
-
-    /// Nothing to send.
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Sends the batch. What the kernel does not take is lost, as datagrams are; gives how many went.
@@ -465,15 +466,14 @@ mod tests {
                 assert_eq!(local.address, Some("127.0.0.7".parse().unwrap()));
                 heard.push(packet.to_vec());
                 outbound
-                    .next()
-                    .unwrap()
+                    .next(server.as_fd())
                     .splice(.., packet.iter().rev().copied());
                 outbound.commit(peer, local);
             }
         }
         assert_eq!(heard, [b"one", b"two"]);
         assert_eq!(outbound.send(server.as_fd()), 2);
-        assert!(outbound.is_empty());
+        assert_eq!(outbound.send(server.as_fd()), 0, "they went once");
         let mut buffer = [0; 16];
         // A connected socket hears only the address it is connected to.
         assert_eq!(client.recv(&mut buffer).unwrap(), 3);
@@ -489,7 +489,7 @@ mod tests {
             "[2001:db8::1]:9".parse().unwrap(),
             client.local_addr().unwrap(),
         ] {
-            outbound.next().unwrap().splice(.., *b"hello");
+            outbound.next(server.as_fd()).splice(.., *b"hello");
             outbound.commit(peer, Local::default());
         }
         assert_eq!(outbound.send(server.as_fd()), 1);

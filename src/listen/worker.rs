@@ -57,7 +57,8 @@ pub struct Worker {
     /// The sockets of each fetch.
     sockets_of: HashMap<u64, Vec<usize>>,
     inbound: Inbound,
-    outbound: Outbound,
+    /// What waits to be sent, for each listener.
+    outbound: Vec<Outbound>,
     actions: Vec<Action>,
     draining: Option<Moment>,
 }
@@ -73,7 +74,7 @@ impl Worker {
             settings: parts.pipeline.settings(),
             sockets_of: HashMap::default(),
             inbound: Inbound::new(),
-            outbound: Outbound::new(),
+            outbound: parts.sockets.iter().map(|_| Outbound::new()).collect(),
             actions: Vec::new(),
             draining: None,
             parts,
@@ -117,7 +118,10 @@ impl Worker {
 
     /// A batch of clients' datagrams; gives whether there were any.
     fn serve_clients(&mut self, listener: usize, now: Moment) -> io::Result<bool> {
-        let Some(socket) = self.parts.sockets.get(listener) else {
+        let parts = &mut self.parts;
+        let (Some(socket), Some(outbound)) =
+            (parts.sockets.get(listener), self.outbound.get_mut(listener))
+        else {
             return Ok(false);
         };
         if self.inbound.receive(socket.as_fd())? == 0 {
@@ -125,44 +129,38 @@ impl Worker {
         }
         let way = u16::try_from(listener).unwrap_or(u16::MAX);
         for (packet, peer, local) in self.inbound.packets() {
+            let address = peer.ip().to_canonical();
             let client = Client {
-                address: peer.ip().to_canonical(),
+                address,
                 transport: Transport::Datagram,
             };
-            self.parts.counter.query(metrics::Transport::Udp);
-            let Some(reply) = self.outbound.next() else {
-                break;
-            };
-            let via = Via::Socket {
-                listener: way,
-                local: local.address,
-                interface: local.interface,
-            };
-            match self
-                .parts
+            parts.counter.query(metrics::Transport::Udp);
+            let reply = outbound.next(socket.as_fd());
+            match parts
                 .pipeline
                 .answer_now(&self.settings, packet, client, now, reply)
             {
                 Outcome::Reply { tally, refresh } => {
-                    self.parts.counter.reply(&self.settings, tally, reply);
-                    self.outbound.commit(peer, local);
+                    parts.counter.reply(&self.settings, tally, reply);
+                    outbound.commit(peer, local);
                     if refresh {
-                        self.parts.counter.prefetch();
-                        self.parts.fetches.refresh(packet, now, &mut self.actions);
+                        parts.counter.prefetch();
+                        parts.fetches.refresh(packet, now, &mut self.actions);
                     }
                 }
-                Outcome::Drop => self.parts.counter.unanswered(),
+                Outcome::Drop => parts.counter.unanswered(),
                 Outcome::Fetch => {
+                    let via = Via::Socket {
+                        listener: way,
+                        local: local.address,
+                        interface: local.interface,
+                    };
                     let origin = Origin { client, peer, via };
-                    self.parts
-                        .fetches
-                        .ask(packet, origin, now, &mut self.actions);
+                    parts.fetches.ask(packet, origin, now, &mut self.actions);
                 }
             }
         }
-        if !self.outbound.is_empty() {
-            self.outbound.send(socket.as_fd());
-        }
+        outbound.send(socket.as_fd());
         self.carry_out(now);
         Ok(true)
     }
@@ -244,6 +242,7 @@ impl Worker {
                 }
             }
         }
+        self.flush();
     }
 
     fn send(&mut self, exchange: Exchange, upstream: SocketAddr, packet: &[u8], now: Moment) {
@@ -271,6 +270,7 @@ impl Worker {
         });
     }
 
+    /// Replies over UDP wait for the others of this round; [`Self::flush`] sends them.
     fn reply(&mut self, origin: Origin, reply: Vec<u8>) {
         match origin.via {
             Via::Connection(connection) => self.parts.connections.finish(connection, Some(reply)),
@@ -279,12 +279,11 @@ impl Worker {
                 local,
                 interface,
             } => {
-                let Some(socket) = self.parts.sockets.get(usize::from(listener)) else {
-                    return;
-                };
-                if let Some(buffer) = self.outbound.next() {
-                    *buffer = reply;
-                    self.outbound.commit(
+                let listener = usize::from(listener);
+                let socket = self.parts.sockets.get(listener);
+                if let (Some(socket), Some(outbound)) = (socket, self.outbound.get_mut(listener)) {
+                    *outbound.next(socket.as_fd()) = reply;
+                    outbound.commit(
                         origin.peer,
                         Local {
                             address: local,
@@ -292,8 +291,13 @@ impl Worker {
                         },
                     );
                 }
-                self.outbound.send(socket.as_fd());
             }
+        }
+    }
+
+    fn flush(&mut self) {
+        for (socket, outbound) in self.parts.sockets.iter().zip(&mut self.outbound) {
+            outbound.send(socket.as_fd());
         }
     }
 
