@@ -63,6 +63,10 @@ impl Shared {
         let workers: Vec<&metrics::Worker> = self.counts.iter().map(|worker| &**worker).collect();
         let cache = self.pipeline.cache_usage();
         let settings = self.pipeline.settings();
+        // A rule stands on the page before it first acts, or an alert on its counter would miss the first time.
+        for rule in settings.policy.rules() {
+            self.rules.slot(&rule.name);
+        }
         let (succeeded, failed) = self.reloads.counts();
         metrics::render(
             &workers,
