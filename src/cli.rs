@@ -16,7 +16,13 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Example: unsix --config /etc/unsix/unsix.yaml\nWithout a command it runs."
+    after_help = "Examples:
+  unsix                                 serve 127.0.0.1:5300 and [::1]:5300 with the preset docker-hub
+  unsix --config /etc/unsix/unsix.yaml  serve as the file says
+  unsix explain registry-1.docker.io    what would a client be told?
+
+Without a command it runs. Exit codes: 0 all is well, 64 the command line is wrong, 69 an address
+cannot be listened on, 70 a fault of unsix, 78 the configuration is wrong or cannot be read."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -27,26 +33,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve DNS until SIGTERM. SIGHUP reloads the configuration.
+    /// Serve DNS until SIGTERM or Ctrl-C; SIGHUP reloads the configuration.
     #[command(after_help = "Example: unsix run --config /etc/unsix/unsix.yaml")]
     Run(Run),
     /// Tell everything that is wrong with a configuration file, and start nothing.
-    #[command(after_help = "Example: unsix check /etc/unsix/unsix.yaml")]
+    #[command(after_help = "Example: unsix check /etc/unsix/unsix.yaml
+Each mistake is a line `FILE:line:column: option: what is wrong and what to write`; the exit code is then 78.")]
     Check {
         /// The configuration file.
         file: PathBuf,
     },
     /// Ask the upstreams and tell step by step what a client would be told, and why.
-    #[command(after_help = "Example: unsix explain registry-1.docker.io AAAA --client 10.0.0.7")]
+    #[command(
+        after_help = "Example: unsix explain registry-1.docker.io AAAA --client 10.0.0.7
+It asks by itself, on a free port of its own: no unsix needs to run, and one that runs is left alone."
+    )]
     Explain(Explain),
-    /// Print the JSON schema of the configuration file.
+    /// Print the JSON schema of the configuration file, which editors load.
     #[command(after_help = "Example: unsix schema > unsix.schema.json")]
     Schema,
 }
 
 #[derive(Args)]
 struct Run {
-    /// The configuration file; without one the defaults are served.
+    /// The configuration file; without one every option is at its default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -56,12 +66,12 @@ struct Explain {
     /// The name to ask for.
     name: String,
     /// The record type.
-    #[arg(default_value = "AAAA")]
+    #[arg(value_name = "TYPE", default_value = "AAAA")]
     kind: String,
-    /// The client to explain it for.
+    /// The address of the client that would ask.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
-    /// The configuration file; without one the defaults.
+    /// The configuration file; without one every option is at its default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
