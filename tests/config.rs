@@ -310,22 +310,6 @@ fn the_samples_are_short_and_good() {
 }
 
 #[test]
-fn every_yaml_block_of_a_readme_is_good() {
-    for name in ["README.md", "config/README.md", "deploy/README.md"] {
-        let Ok(text) = fs::read_to_string(path(name)) else {
-            continue;
-        };
-        for block in text
-            .split("```yaml\n")
-            .skip(1)
-            .filter_map(|rest| rest.split("```").next())
-        {
-            good(block);
-        }
-    }
-}
-
-#[test]
 fn ten_thousand_hosts_are_read_fast() {
     let hosts: String = (0..10_000)
         .map(|number| format!("    - \"*.host-{number}.example.com\"\n"))

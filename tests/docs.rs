@@ -1,0 +1,304 @@
+//! What the documentation says is what the program does. `BLESS=1 cargo test --test docs` rewrites what is
+//! generated: the help texts in `tests/golden/` and the table of metrics in `deploy/README.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use unsix::config::Config;
+use unsix::daemon::Daemon;
+use unsix::metrics::TABLE;
+
+/// The pages for people; each lives in the folder it explains.
+const READMES: &[&str] = &[
+    "README.md",
+    "config/README.md",
+    "deploy/README.md",
+    "benches/README.md",
+    "tests/README.md",
+];
+
+/// Where scenarios are explained, whose YAML is no configuration.
+const ABOUT_SCENARIOS: &str = "tests/README.md";
+
+#[test]
+fn every_link_of_a_readme_leads_somewhere() {
+    let mut broken = Vec::new();
+    for readme in READMES {
+        let text = read(readme);
+        let folder = Path::new(readme).parent().unwrap();
+        for rest in text.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap();
+            if !target.contains("://") && !path(folder.join(target)).exists() {
+                broken.push(format!("{readme}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_readme_is_at_most_two_screens() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 120, "{lines} lines");
+}
+
+#[test]
+fn every_yaml_block_of_a_readme_is_a_good_configuration() {
+    let mut blocks = 0;
+    for readme in READMES.iter().filter(|readme| **readme != ABOUT_SCENARIOS) {
+        for rest in read(readme).split("```yaml\n").skip(1) {
+            let block = rest.split("```").next().unwrap();
+            if let Err(problems) = Config::read(block) {
+                panic!("{readme}:\n{block}\n{problems:#?}");
+            }
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 0, "no README has one");
+}
+
+#[test]
+fn help_texts_are_current() {
+    let mut commands = commands_of(&help(&[]));
+    commands.insert(0, String::new());
+    for command in commands {
+        let (file, words) = match command.as_str() {
+            "" => ("tests/golden/help.txt".to_owned(), vec![]),
+            word => (format!("tests/golden/help-{word}.txt"), vec![word]),
+        };
+        let found = help(&words);
+        assert!(found.contains("Example"), "{command}: shows no example");
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(path(&file), &found).unwrap();
+        }
+        let expected = fs::read_to_string(path(&file)).unwrap_or_default();
+        assert!(
+            found == expected,
+            "{file} is old: run BLESS=1 cargo test --test docs\n{found}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_names_exactly_the_commands() {
+    let readme = read("README.md");
+    let named: BTreeSet<String> = rows(&readme, "| `unsix")
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter_map(|code| code.strip_prefix("unsix ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    let commands = commands_of(&help(&[])).into_iter().collect();
+    assert_eq!(named, commands);
+}
+
+#[test]
+fn the_table_of_metrics_is_current() {
+    const FILE: &str = "deploy/README.md";
+    let expected: Vec<String> = TABLE
+        .iter()
+        .map(|metric| {
+            let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+            format!(
+                "| `{}` | {} | {} | {} |",
+                metric.name,
+                metric.kind.label(),
+                labels.join(", "),
+                metric.help
+            )
+        })
+        .collect();
+    if std::env::var_os("BLESS").is_some() {
+        let mut table = Some(expected.join("\n"));
+        let lines: Vec<String> = read(FILE)
+            .lines()
+            .filter_map(|line| {
+                if line.starts_with(METRIC) {
+                    table.take()
+                } else {
+                    Some(line.to_owned())
+                }
+            })
+            .collect();
+        fs::write(path(FILE), lines.join("\n") + "\n").unwrap();
+    }
+    let text = read(FILE);
+    let found: Vec<&str> = rows(&text, METRIC).collect();
+    assert_eq!(
+        found, expected,
+        "{FILE}: run BLESS=1 cargo test --test docs"
+    );
+}
+
+/// How a row of that table begins.
+const METRIC: &str = "| `unsix_";
+
+#[test]
+fn the_metrics_page_and_its_documentation_agree() {
+    let page = metrics_page("{rules: [{hosts: [a.example], name: first}]}").unwrap();
+    let readme = read("deploy/README.md");
+    for metric in TABLE {
+        let series = page.lines().any(|line| {
+            line.strip_prefix(metric.name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        assert!(series, "{} is not on the page", metric.name);
+    }
+    // The value of each label that has a fixed set of them.
+    let fixed = ["transport", "source", "rcode", "reason", "effect", "result"];
+    for label in fixed {
+        let values: BTreeSet<&str> = page
+            .split(&format!("{label}=\""))
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(!values.is_empty(), "{label}");
+        let documented: String = rows(&readme, "| `")
+            .filter(|row| row.split('|').nth(1).unwrap().contains(label))
+            .collect();
+        for value in values {
+            assert!(
+                documented.contains(&format!("`{value}`")),
+                "{label}=\"{value}\" stands nowhere in deploy/README.md"
+            );
+        }
+    }
+    assert!(
+        page.contains(r#"unsix_rule_replies_total{rule="first",effect="changed"} 0"#),
+        "a rule is on the page before it first acts:\n{page}"
+    );
+}
+
+#[test]
+fn ci_runs_the_test_command_of_the_readme() {
+    let readme = read("README.md");
+    let command = readme
+        .lines()
+        .find(|line| line.starts_with("cargo test"))
+        .expect("the README says how to run the tests");
+    let line = format!("CI=true {command}");
+    assert!(read(".ci/run").lines().any(|found| found == line), "{line}");
+}
+
+#[test]
+fn the_shipped_files_agree_with_each_other() {
+    let unit = read("deploy/systemd/unsix.service");
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/unsix "))
+        .expect("the unit starts unsix");
+    assert_eq!(start, "run --config /etc/unsix/unsix.yaml");
+    let guide = read("deploy/README.md");
+    for place in ["/usr/local/bin/unsix", "/etc/unsix/unsix.yaml"] {
+        assert!(guide.contains(place), "{place}");
+    }
+    // The guide's one address is where both samples for a host listen, and what it puts into resolv.conf.
+    for sample in ["config/host.yaml", "config/node.yaml"] {
+        let config = Config::read(&read(sample)).unwrap();
+        let listen: SocketAddr = "127.0.6.53:53".parse().unwrap();
+        assert_eq!(config.listen, [listen], "{sample}");
+    }
+    assert!(guide.contains("nameserver 127.0.6.53") && guide.contains("DNS=127.0.6.53"));
+    let corefile = read("deploy/coredns/Corefile");
+    for host in &Config::default().rules[0].hosts {
+        let zone = host.to_string();
+        let zone = zone.trim_matches('.');
+        assert!(corefile.contains(&format!("{zone}:53")), "{zone}");
+        assert!(guide.contains(&format!("~{zone}")), "{zone}");
+    }
+    assert!(corefile.contains("policy sequential"));
+}
+
+#[test]
+fn no_file_names_a_place_on_somebodys_machine() {
+    let places = ["home", "root", "tmp", "work"].map(|folder| format!("/{folder}/"));
+    let mut broken = Vec::new();
+    for file in files(Path::new(env!("CARGO_MANIFEST_DIR"))) {
+        let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+        for (line, number) in text.lines().zip(1..) {
+            if places.iter().any(|place| line.contains(place.as_str())) {
+                broken.push(format!("{}:{number}: {line}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// What git would commit, near enough: neither its own folder nor what is built.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of the tree") {
+        let file = entry.expect("an entry of it").path();
+        let name = file.file_name().expect("a file has a name");
+        if name == ".git" || name == "target" {
+            continue;
+        }
+        if file.is_dir() {
+            found.extend(files(&file));
+        } else {
+            found.push(file);
+        }
+    }
+    found
+}
+
+fn path(name: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+#[track_caller]
+fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The lines of a table that begin so.
+fn rows<'a>(text: &'a str, begin: &'static str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter(move |line| line.starts_with(begin))
+}
+
+/// What `unsix COMMAND --help` prints.
+fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_unsix"))
+        .args(command)
+        .arg("--help")
+        .output()
+        .expect("cargo has built it");
+    assert!(output.status.success(), "{command:?}");
+    String::from_utf8(output.stdout).expect("help is text")
+}
+
+/// The commands that a help text lists, but `help`, which every program has.
+fn commands_of(help: &str) -> Vec<String> {
+    help.lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| *word != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The metrics of a daemon that nobody has asked anything yet; its upstream never answers.
+fn metrics_page(config: &str) -> std::io::Result<String> {
+    let upstream = UdpSocket::bind(PORT_0)?;
+    let config = Config {
+        listen: vec![PORT_0],
+        upstreams: Some(vec![upstream.local_addr()?]),
+        admin: Some(PORT_0),
+        threads: 1,
+        ..Config::read(config).expect("a good configuration")
+    };
+    let daemon = Daemon::start(&config, None).expect("nothing is in the way of a free port");
+    let mut stream = TcpStream::connect(daemon.admin_address().expect("there is one"))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    daemon.stop();
+    Ok(page)
+}
+
+/// The kernel chooses the port.
+const PORT_0: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
