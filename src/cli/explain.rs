@@ -7,7 +7,7 @@
 use super::{Explain, Failure, read};
 use crate::config::Config;
 use crate::daemon::Daemon;
-use crate::message::{Ask, Kind, Name, Question, Transport, write_query};
+use crate::message::{Ask, Kind, Name, Question, Rcode, Transport, write_query};
 use crate::pipeline::{Client, Outcome, Pipeline};
 use hickory_proto::op::Message;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -35,9 +35,11 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     } else {
         vec![kind]
     };
+    let mut answered = false;
     for kind in kinds {
-        if let Err(error) = ask(&daemon, &query(name, kind), config.deadline) {
-            eprintln!("{name} {kind}: {error}");
+        match ask(&daemon, &query(name, kind), config.deadline) {
+            Ok(rcode) => answered |= rcode != Rcode::SERV_FAIL,
+            Err(error) => eprintln!("{name} {kind}: {error}"),
         }
     }
     let pipeline = daemon.pipeline();
@@ -49,6 +51,17 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     };
     let told = tell(&daemon, pipeline, &query(name, kind), client);
     daemon.stop();
+    if !answered {
+        eprintln!(
+            "no upstream answered: {}",
+            upstreams
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        return Err(Failure::Unavailable);
+    }
     told
 }
 
@@ -125,12 +138,15 @@ fn query(name: Name, kind: Kind) -> Vec<u8> {
     query
 }
 
-fn ask(daemon: &Daemon, query: &[u8], deadline: Duration) -> std::io::Result<()> {
+fn ask(daemon: &Daemon, query: &[u8], deadline: Duration) -> std::io::Result<Rcode> {
     let listener = daemon.addresses().first().copied();
     let listener = listener.ok_or_else(|| std::io::Error::other("no listener"))?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener)?;
     socket.set_read_timeout(Some(deadline + Duration::from_secs(1)))?;
     socket.send(query)?;
-    socket.recv(&mut [0; 4096]).map(|_| ())
+    let mut reply = [0; 4096];
+    socket.recv(&mut reply)?;
+    // The lower four bits of the flags (RFC 1035 §4.1.1).
+    Ok(Rcode(u16::from(reply[3] & 0xf)))
 }

@@ -115,7 +115,8 @@ impl Desk {
             .answer_now(&self.settings, incoming.query, client, now, &mut reply)
         {
             Outcome::Reply { tally, refresh } => {
-                self.counter.reply(&self.settings, tally, &reply);
+                self.counter
+                    .reply(&self.settings, client.address, tally, &reply);
                 if refresh {
                     self.counter.prefetch();
                     hand_over(

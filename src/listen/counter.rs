@@ -1,7 +1,10 @@
 //! One metric line for each reply: where it came from, its code, its rule.
 
+use crate::message::{Kind, Name};
 use crate::metrics::{self, Rules, Transport, Unanswered, Worker};
 use crate::pipeline::{Settings, Source, Tally};
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Counts for one thread. Rules are counted by name, so a reload that moves them keeps their counts.
@@ -40,8 +43,9 @@ impl Counter {
         self.worker.prefetch();
     }
 
-    /// A reply goes out.
-    pub fn reply(&mut self, settings: &Settings, tally: Tally, reply: &[u8]) {
+    /// A reply goes out to a client.
+    pub fn reply(&mut self, settings: &Settings, client: IpAddr, tally: Tally, reply: &[u8]) {
+        tracing::debug!(%client, question = %Asked(reply), rcode = %tally.rcode, source = ?tally.source, "reply");
         let source = match tally.source {
             Source::Cache => metrics::Source::Cache,
             Source::Upstream => metrics::Source::Upstream,
@@ -75,6 +79,22 @@ impl Counter {
         }
         if let Some(slot) = slot(tally.reported) {
             self.worker.rule_reported(slot);
+        }
+    }
+}
+
+/// The question of a message, for the log; names are escaped.
+struct Asked<'a>(&'a [u8]);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = Name::read(self.0, 12).and_then(|(name, end)| {
+            let kind = self.0.get(end..)?.first_chunk()?;
+            Some((name, Kind(u16::from_be_bytes(*kind))))
+        });
+        match asked {
+            Some((name, kind)) => write!(f, "{name} {kind}"),
+            None => f.write_str("-"),
         }
     }
 }

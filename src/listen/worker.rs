@@ -141,7 +141,7 @@ impl Worker {
                 .answer_now(&self.settings, packet, client, now, reply)
             {
                 Outcome::Reply { tally, refresh } => {
-                    parts.counter.reply(&self.settings, tally, reply);
+                    parts.counter.reply(&self.settings, address, tally, reply);
                     outbound.commit(peer, local);
                     if refresh {
                         parts.counter.prefetch();
@@ -230,7 +230,10 @@ impl Worker {
                         reply,
                         tally,
                     } => {
-                        self.parts.counter.reply(&self.settings, tally, &reply);
+                        let client = origin.client.address;
+                        self.parts
+                            .counter
+                            .reply(&self.settings, client, tally, &reply);
                         self.reply(origin, reply);
                     }
                     Action::Release { fetch } => {

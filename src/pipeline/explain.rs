@@ -60,7 +60,7 @@ impl Pipeline {
         let own = self.slot(to, question);
         let ipv4 = self.slot(to, &question_for_ipv4(question));
         let rules = self.explain_rules(to, &own, &ipv4, &mut told);
-        if matches!(question.kind, Kind::AAAA | Kind::ANY) {
+        if matches!(question.kind, Kind::AAAA | Kind::ANY) && !rules.is_empty() {
             told.say("A check", tell("A", &ipv4, now));
         }
         told.say("answer", tell(&question.kind.to_string(), &own, now));
@@ -140,6 +140,9 @@ impl Pipeline {
                 .rule(place)
                 .map_or_else(String::new, |rule| rule.name.clone())
         };
+        if matches!((own, ipv4), (Slot::Open, Slot::Open)) {
+            return "made anew for each query: nothing of the answer is kept (TTL 0, or NODATA without SOA and NS)".to_owned();
+        }
         if !matches!(question.kind, Kind::AAAA | Kind::ANY) {
             return hints_decision(question.kind, own, rules);
         }
