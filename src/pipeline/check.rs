@@ -134,7 +134,7 @@ impl View<'_> {
         }
         let policy = &self.settings.policy;
         let place = policy.certain(rules, self.question.dnssec_ok)?;
-        if !is_good(a) {
+        if !self.is_still_good(a) {
             let denied = a.answer.meaning() == Meaning::NxDomain && !a.stale;
             return denied.then_some(Decision::NoName);
         }
@@ -198,9 +198,9 @@ impl View<'_> {
     fn with_ipv4(&self, place: usize) -> Decision {
         let pass = Decision::Pass { reported: None };
         match self.ipv4 {
-            Slot::Said(a) if a.stale => self.seen_lately(a, place),
+            Slot::Said(a) if self.is_still_good(a) => Decision::Strip(place),
+            Slot::Said(a) if a.stale => pass,
             Slot::Said(a) => match a.answer.meaning() {
-                Meaning::Data if is_good(a) => Decision::Strip(place),
                 Meaning::NxDomain => Decision::NoName,
                 _ => pass,
             },
@@ -214,13 +214,9 @@ impl View<'_> {
         }
     }
 
-    /// The A is silent now; it was good within the last hour, or it was not.
-    fn seen_lately(&self, a: &Said, place: usize) -> Decision {
-        if is_good(a) && self.now.since(a.learned) <= LATELY {
-            Decision::Strip(place)
-        } else {
-            Decision::Pass { reported: None }
-        }
+    /// The A is good, or fails now and was good within the last hour.
+    fn is_still_good(&self, a: &Said) -> bool {
+        is_good(a) && (!a.stale || self.now.since(a.learned) <= LATELY)
     }
 
     /// The AAAA question gave an error or nothing; beside a good A that is NODATA.

@@ -168,12 +168,27 @@ impl Pipeline {
         question: &Question,
         now: Moment,
     ) -> Option<Said> {
+        if let Some(stale) = self.stale(settings, question, now) {
+            return Some(stale);
+        }
+        if question.kind != Kind::A {
+            return None;
+        }
         let lately = |entry: &mut Entry| {
-            let good = question.kind == Kind::A && entry.answer.meaning() == Meaning::Data;
+            let good = entry.answer.meaning() == Meaning::Data;
             (good && now.since(entry.learned) <= LATELY).then(|| Said::kept(entry, true))
         };
-        self.stale(settings, question, now)
-            .or_else(|| self.cache.look(question, lately).flatten())
+        // A host that has IPv4 has it whoever asks: DO and CD make no difference here.
+        let (dnssec_ok, checking_disabled) = (question.dnssec_ok, question.checking_disabled);
+        let flags = [dnssec_ok, !dnssec_ok].map(|dnssec_ok| {
+            [checking_disabled, !checking_disabled].map(|checking_disabled| Question {
+                dnssec_ok,
+                checking_disabled,
+                ..*question
+            })
+        });
+        let mut alike = flags.iter().flatten();
+        alike.find_map(|question| self.cache.look(question, lately).flatten())
     }
 }
 
