@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use super::answer::{Answer, Meaning, Record, Records, Section};
 use super::kind::Kind;
 use super::name::Name;
+use super::wire::flag;
 pub(super) use draft::{Draft, Head};
 
 /// What happens to one record of an answer under edit.
@@ -60,7 +61,7 @@ pub fn edit(answer: &Answer, decide: &mut dyn FnMut(&Record<'_>) -> Fate) -> Opt
     read_changed(draft, answer)
 }
 
-/// The answer without its ADDITIONAL section: always possible, for nothing points forward into it.
+/// The answer without its ADDITIONAL section, and without AD: always possible, for nothing points forward into it.
 pub fn without_additional(answer: &Answer) -> Answer {
     let first = answer
         .records()
@@ -75,6 +76,9 @@ pub fn without_additional(answer: &Answer) -> Answer {
         .and_then(<[u8]>::first_chunk_mut)
     {
         *count = [0; 2];
+    }
+    if let Some(flags) = octets.get_mut(2..).and_then(<[u8]>::first_chunk_mut) {
+        *flags = (u16::from_be_bytes(*flags) & !flag::AD).to_be_bytes();
     }
     Answer::ours(octets, answer.rcode(), answer.extended_errors().into())
 }
