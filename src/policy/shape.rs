@@ -2,11 +2,11 @@
 //!
 //! Works on the way out: the cache keeps what upstream said. Takes out AAAA records of a touched
 //! question, IPv6 hints of HTTPS and SVCB records (RFC 9460 §7.3), and AAAA records that came along
-//! in ADDITIONAL, each by its own owner's rules.
+//! with an answer to another question, each by its own owner's rules.
 
 use super::{Policy, RuleSet};
 use crate::config::{Dnssec, Mode};
-use crate::message::{self, Answer, Fate, Hints, Kind, Question, Record, Section};
+use crate::message::{self, Answer, Fate, Hints, Kind, Name, Question, Record, Section};
 use std::net::Ipv6Addr;
 
 /// What a rule leaves of the AAAA records in ANSWER.
@@ -80,7 +80,7 @@ impl Policy {
         }
     }
 
-    /// Takes IPv6 hints out, and AAAA records out of ADDITIONAL.
+    /// Takes IPv6 hints out, and AAAA records that nobody asked for.
     ///
     /// `rules` are those that touch the question; records with other owners go by their own.
     pub fn without_hints(
@@ -91,7 +91,7 @@ impl Policy {
         serving: RuleSet,
     ) -> Hinted {
         let mut hinted = Hinted::default();
-        if !answer.mentions_ipv6() || !answer.records().any(|record| may_carry(&record)) {
+        if !answer.mentions_ipv6() || !answer.records().any(|record| may_carry(&record, question)) {
             return hinted;
         }
         let client = For {
@@ -149,18 +149,18 @@ impl Policy {
         record: &Record<'_>,
         client: For<'_>,
     ) -> Option<(usize, Option<Fate>)> {
-        match (record.section, record.kind) {
-            (Section::Additional, Kind::AAAA) => {
+        if !may_carry(record, client.question) {
+            return None;
+        }
+        match record.kind {
+            Kind::AAAA => {
                 let address = record.ipv6()?;
-                let rules = self.rules_of(record, client);
+                let rules = self.rules_of(answer, record, client);
                 let place = self.first_applying(rules, &[address])?;
                 (!self.spares_signed(place, answer, record, client))
                     .then_some((place, Some(Fate::Remove)))
             }
-            (Section::Answer | Section::Additional, Kind::HTTPS | Kind::SVCB) => {
-                self.hint_fate(answer, record, client)
-            }
-            _ => None,
+            _ => self.hint_fate(answer, record, client),
         }
     }
 
@@ -179,7 +179,7 @@ impl Policy {
         } else {
             self.touching(&service.target.lower(), RuleSet::NONE, &[]) & client.serving
         };
-        let rules = self.rules_of(record, client) | target;
+        let rules = self.rules_of(answer, record, client) | target;
         let place = self.first_applying(rules, &hints)?;
         if self.spares_signed(place, answer, record, client) {
             return None;
@@ -192,12 +192,18 @@ impl Policy {
         }
     }
 
-    /// Rules of a record's owner: the question's for ANSWER and for the question's own name.
-    fn rules_of(&self, record: &Record<'_>, client: For<'_>) -> RuleSet {
+    /// Rules of a record's owner: the question's for ANSWER and for the question's own name, those that it
+    /// hands on for the names that it leads to.
+    fn rules_of(&self, answer: &Answer, record: &Record<'_>, client: For<'_>) -> RuleSet {
         if record.section == Section::Answer || record.owner == client.question.name {
             return client.rules;
         }
-        self.touching(&record.owner.lower(), RuleSet::NONE, &[]) & client.serving
+        let inherited = if leads_to(answer, &record.owner) {
+            self.handed_on(client.rules)
+        } else {
+            RuleSet::NONE
+        };
+        self.touching(&record.owner.lower(), inherited, &[]) & client.serving
     }
 
     /// `dnssec: respect`: a signed set goes to a client that set DO as it is.
@@ -220,10 +226,23 @@ impl Policy {
     }
 }
 
-/// Records that this part of the policy looks at; AAAA in ANSWER is the A check's.
-fn may_carry(record: &Record<'_>) -> bool {
+/// The answer's chain runs through the name, or an AliasMode record of it names it.
+fn leads_to(answer: &Answer, name: &Name) -> bool {
+    let is_target = |record: Record<'_>| {
+        let service = record.service();
+        record.section == Section::Answer
+            && service.is_some_and(|service| service.priority == 0 && service.target == *name)
+    };
+    answer.chain().contains(name) || answer.records().any(is_target)
+}
+
+/// Records that this part of the policy looks at; the AAAA that were asked for are the A check's.
+fn may_carry(record: &Record<'_>, question: &Question) -> bool {
     match record.kind {
-        Kind::AAAA => record.section == Section::Additional,
+        Kind::AAAA => match record.section {
+            Section::Answer => !matches!(question.kind, Kind::AAAA | Kind::ANY),
+            section => section == Section::Additional,
+        },
         Kind::HTTPS | Kind::SVCB => record.section != Section::Authority,
         _ => false,
     }
