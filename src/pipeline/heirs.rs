@@ -46,7 +46,7 @@ impl Heirs {
         policy: &Policy,
         now: Moment,
     ) {
-        let until = now + span.min(LONGEST);
+        let until = now + span.clamp(SHORTEST, LONGEST);
         let mut table = self.lock();
         for name in names {
             let name = name.lower();
@@ -57,16 +57,17 @@ impl Heirs {
             if table.len() >= MOST && !table.contains_key(name.wire()) {
                 make_room(&mut table, now);
             }
-            let heir = table.entry(name.wire().into()).or_insert(Heir {
-                rules: RuleSet::NONE,
-                until,
-            });
-            heir.rules = if heir.until > now {
-                heir.rules | rules
-            } else {
-                rules
-            };
-            heir.until = heir.until.max(until);
+            // Known ones first: a name that inherits again takes no memory.
+            match table.get_mut(name.wire()) {
+                Some(heir) if heir.until > now => {
+                    heir.rules = heir.rules | rules;
+                    heir.until = heir.until.max(until);
+                }
+                Some(heir) => *heir = Heir { rules, until },
+                None => {
+                    table.insert(name.wire().into(), Heir { rules, until });
+                }
+            }
         }
         self.count.store(table.len(), Relaxed);
     }
@@ -108,6 +109,8 @@ fn make_room(table: &mut HashMap<Box<[u8]>, Heir>, now: Moment) {
     }
 }
 
+/// A chain with TTL 0 is for the transaction in progress, and the question for its target belongs to it.
+const SHORTEST: Duration = Duration::from_secs(5);
 /// An inheritance ends after this, whatever the chain's TTL.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Names that may inherit at a time.

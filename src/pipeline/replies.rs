@@ -87,12 +87,13 @@ impl Pipeline {
         let (policy, question) = (&to.settings.policy, &to.query.question);
         let serving = policy.serving(to.client.address);
         let rules = self.rules_along(to, given.answer.chain());
-        self.hand_on(to, given, rules);
         let flat = (policy.flattens(rules)
             && matches!(question.kind, Kind::A | Kind::AAAA | Kind::HTTPS))
         .then(|| message::flatten(given.answer))
         .flatten();
         let answer = flat.as_ref().unwrap_or(given.answer);
+        // What is flattened shows no chain to follow.
+        self.hand_on(to, Given { answer, ..given }, rules);
         let hinted = policy.without_hints(answer, question, rules, serving);
         let given = Given {
             removed: given.removed.or(hinted.removed),
@@ -154,6 +155,9 @@ impl Pipeline {
         (chain, left): (Option<&Said>, u32),
         out: &mut Vec<u8>,
     ) -> Tally {
+        if let Some(said) = chain {
+            self.hand_on_chain(to, place, Given::of(said));
+        }
         let answer = self.make_nodata(to, place, chain);
         let age = chain.map_or(0, |said| age(said.learned, to.now));
         write_nodata(to, place, (&answer, age, left), out)
@@ -167,6 +171,11 @@ impl Pipeline {
         (entry, bound): (&mut Entry, u32),
         out: &mut Vec<u8>,
     ) -> Tally {
+        let given = Given {
+            learned: entry.learned,
+            ..Given::fresh(&entry.answer, to.now)
+        };
+        self.hand_on_chain(to, place, given);
         let stamp = (to.settings.generation, self.zones.version(), rules.0);
         let left = left_of_kept(entry, to.now).min(bound);
         let age = age(entry.learned, to.now);
@@ -184,10 +193,6 @@ impl Pipeline {
     fn make_nodata(&self, to: Audience<'_>, place: usize, chain: Option<&Said>) -> Answer {
         let policy = &to.settings.policy;
         let question = &to.query.question;
-        if let Some(said) = chain {
-            let rules = self.rules_along(to, said.answer.chain());
-            self.hand_on(to, Given::of(said), rules);
-        }
         let chain = chain.filter(|_| !policy.flattens(RuleSet::of(place)));
         let last = chain.and_then(|said| said.answer.chain().last());
         let mut soa = self.zones.choose(last.unwrap_or(&question.name), to.now);
@@ -224,6 +229,14 @@ impl Pipeline {
     /// Rules that the question's own name inherited.
     pub(super) fn inherited(&self, to: Audience<'_>) -> RuleSet {
         self.heirs.of(&to.query.question.name, to.now)
+    }
+
+    /// The names of the chain that a NODATA shows inherit the rules.
+    fn hand_on_chain(&self, to: Audience<'_>, place: usize, given: Given<'_>) {
+        let chain = given.answer.chain();
+        if !chain.is_empty() && !to.settings.policy.flattens(RuleSet::of(place)) {
+            self.hand_on(to, given, self.rules_along(to, chain));
+        }
     }
 
     /// The names that a touched chain or alias leads to inherit the rules.

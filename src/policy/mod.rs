@@ -166,13 +166,12 @@ impl Policy {
         (own.named | inherited | along.without(self.by_name_only)).without(own.spared)
     }
 
-    /// Of these rules, those that hand themselves on to the names a chain leads to (`cname: follow`).
+    /// Of these rules, those that hand themselves on to the names that a chain or alias leads to: all but
+    /// `cname: keep`. Under `cname: flatten` that happens only where there was nothing to flatten.
     ///
     /// Rules by addresses alone already mean every name.
     pub fn handed_on(&self, rules: RuleSet) -> RuleSet {
-        (rules & self.hosted)
-            .without(self.by_name_only)
-            .without(self.flattening)
+        (rules & self.hosted).without(self.by_name_only)
     }
 
     /// Whether one of these rules, the first of them that could apply, flattens chains.
