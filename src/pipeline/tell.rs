@@ -155,7 +155,10 @@ impl Fetches {
                 let ipv4 = ipv4.then(|| (Side::Ipv4, question_for_ipv4(&query.question)));
                 for (side, question) in own.into_iter().chain(ipv4) {
                     let waiter = Waiter::Pair(Arc::clone(pair), side);
-                    self.enlist(ask_of(&query, question), waiter, origin.client.address);
+                    let mut ask = ask_of(&query, question);
+                    // RD=0 would hear what the server happens to know; whether there is IPv4 is our question.
+                    ask.recursion_desired |= side == Side::Ipv4;
+                    self.enlist(ask, waiter, origin.client.address);
                 }
             }
         }
