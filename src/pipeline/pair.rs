@@ -3,7 +3,7 @@
 use super::check::{Decision, Said, Slot, View};
 use super::flight::Landing;
 use super::flights::{Asker, Side};
-use super::replies::{Audience, Given, write_failure};
+use super::replies::{Audience, Given};
 use super::{Pipeline, Tally};
 use crate::message::{Kind, Query, Question, Rcode};
 use crate::time::Moment;
@@ -138,7 +138,7 @@ impl Pipeline {
                 },
                 reply,
             ),
-            (_, Slot::Failed(failed), _) => write_failure(to, failed, reply),
+            (_, Slot::Failed(failed), _) => self.give_failure(to, failed, reply),
             _ => super::replies::write_code(to, Rcode::SERV_FAIL, 22, reply),
         }
     }

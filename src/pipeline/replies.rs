@@ -9,11 +9,13 @@ use super::flight::Failed;
 use super::settings::Settings;
 use super::{Client, Pipeline, Source, Tally};
 use crate::cache::{Entry, Memo};
+use crate::config::Mode;
 use crate::message::{
     self, Answer, Body, Kind, Meaning, Name, OwnEde, Query, Rcode, Room, Section, Transport, Ttl,
 };
 use crate::policy::{Left, RuleSet, Sixes};
 use crate::time::Moment;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whom a reply is for.
@@ -216,6 +218,42 @@ impl Pipeline {
         )
     }
 
+    /// A failure: the upstream's own words, or ours. One that tells IPv6 addresses of a touched name is
+    /// passed on by its code alone.
+    pub(super) fn give_failure(
+        &self,
+        to: Audience<'_>,
+        failed: &Failed,
+        out: &mut Vec<u8>,
+    ) -> Tally {
+        let own = failed.ede.map(|code| OwnEde { code, text: "" });
+        let leaks = |answer: &&Arc<Answer>| {
+            answer.mentions_ipv6() && self.is_enforced(to, self.rules_along(to, answer.chain()))
+        };
+        let body = match failed.answer.as_ref().filter(|answer| !leaks(answer)) {
+            Some(answer) => Body::Answer {
+                answer,
+                ttl: Ttl::Aged(0),
+            },
+            None => Body::Code(failed.rcode),
+        };
+        message::write_reply(to.query, &body, own, room(to), out);
+        Tally {
+            source: Source::Error,
+            rcode: failed.rcode,
+            rule: None,
+            reported: None,
+        }
+    }
+
+    fn is_enforced(&self, to: Audience<'_>, rules: RuleSet) -> bool {
+        let rule = |place| to.settings.policy.rule(place);
+        rules
+            .places()
+            .filter_map(rule)
+            .any(|rule| rule.mode == Mode::Enforce)
+    }
+
     /// Rules that touch the question for this client, by its own name, by inheritance, or along a chain.
     pub(super) fn rules_along(&self, to: Audience<'_>, chain: &[Name]) -> RuleSet {
         let policy = &to.settings.policy;
@@ -328,27 +366,6 @@ fn write_answer(to: Audience<'_>, given: Given<'_>, answer: &Answer, out: &mut V
         rcode: answer.rcode(),
         rule: given.removed.and_then(|place| u8::try_from(place).ok()),
         reported: given.reported.and_then(|place| u8::try_from(place).ok()),
-    }
-}
-
-/// A failure: the upstream's own words, or ours.
-pub(super) fn write_failure(to: Audience<'_>, failed: &Failed, out: &mut Vec<u8>) -> Tally {
-    let own = failed.ede.map(|code| OwnEde { code, text: "" });
-    match &failed.answer {
-        Some(answer) => {
-            let body = Body::Answer {
-                answer,
-                ttl: Ttl::Aged(0),
-            };
-            message::write_reply(to.query, &body, own, room(to), out);
-        }
-        None => message::write_reply(to.query, &Body::Code(failed.rcode), own, room(to), out),
-    }
-    Tally {
-        source: Source::Error,
-        rcode: failed.rcode,
-        rule: None,
-        reported: None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::flight::Landing;
 use super::flights::{Asker, Side, Waiter};
 use super::health::State;
 use super::pair::{Next, Pair, question_for_ipv4};
-use super::replies::{Audience, Given, write_code, write_failure};
+use super::replies::{Audience, Given, write_code};
 use super::timers::Target;
 use super::{Tally, probes};
 use crate::message::{Ask, Kind, Query, Rcode};
@@ -48,7 +48,7 @@ impl Fetches {
                     .stale(to.settings, &to.query.question, to.now)
                 {
                     Some(stale) => fetches.pipeline.give(to, Given::of(&stale), reply),
-                    None => write_failure(to, failed, reply),
+                    None => fetches.pipeline.give_failure(to, failed, reply),
                 }
             }
         });
