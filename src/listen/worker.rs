@@ -327,8 +327,10 @@ impl Worker {
 
 /// Same id, a response, and the same question but for letter case: the fetch looks closer.
 fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
+    // Our queries have an OPT record behind the question or nothing; ARCOUNT says which.
+    let opt = if query.get(11) == Some(&0) { 0 } else { OPT };
     let question = query
-        .get(12..query.len().saturating_sub(OPT))
+        .get(12..query.len().saturating_sub(opt))
         .unwrap_or_default();
     let theirs = message.get(12..12 + question.len());
     query.get(..2) == message.get(..2)

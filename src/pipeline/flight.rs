@@ -46,7 +46,10 @@ enum Manner {
     Datagram,
     /// For a server that may not know it.
     WithoutEdns,
-    Stream,
+    /// As the datagram that came back truncated.
+    Stream {
+        edns: bool,
+    },
 }
 
 /// How far a flight is.
@@ -230,14 +233,14 @@ impl Flight {
             .filter(|t| Arc::ptr_eq(&t.server, server))
             .count();
         let (transport, span) = match manner {
-            Manner::Stream => (Transport::Stream, STREAM_TRY),
+            Manner::Stream { .. } => (Transport::Stream, STREAM_TRY),
             _ => (
                 Transport::Datagram,
                 server.patience() * (1 << before.min(3)),
             ),
         };
         let id = (turn.draw)();
-        let edns = manner != Manner::WithoutEdns;
+        let edns = !matches!(manner, Manner::WithoutEdns | Manner::Stream { edns: false });
         let mut packet = Vec::with_capacity(64);
         message::write_query(&self.ask, id, edns, &mut packet);
         turn.steps.push(Step::Send {
@@ -269,11 +272,12 @@ impl Flight {
         let server = Arc::clone(&hit.server);
         let judgement = message::judge(packet, hit.id, &self.ask.question, hit.transport);
         match judgement {
-            Judgement::Ignored(flaw) => return self.ignore(flaw, &server),
+            Judgement::Ignored(flaw) => return self.ignore(flaw, attempt, turn),
             Judgement::WithoutEdns => return self.ask_without_edns(attempt, &server, turn),
             Judgement::Answer(_) | Judgement::EndlessChain | Judgement::Truncated => {}
         }
         hit.state = Hope::Closed;
+        let edns = hit.edns;
         if hit.transport == Transport::Datagram {
             server.heard_after(turn.now.since(hit.sent));
         }
@@ -297,7 +301,7 @@ impl Flight {
             Judgement::Truncated
                 if self.tries.len() < MOST_PACKETS && self.stage != Stage::Behind =>
             {
-                return self.send(&server, Manner::Stream, turn);
+                return self.send(&server, Manner::Stream { edns }, turn);
             }
             Judgement::EndlessChain => {
                 server.troubled(Trouble::Chain);
@@ -312,13 +316,20 @@ impl Flight {
         self.advance(turn);
     }
 
-    /// It is not the answer: the wait goes on (answers.md 10).
-    fn ignore(&mut self, flaw: Flaw, server: &Upstream) {
+    /// It is not the answer: the wait goes on, but for a stream, which brings nothing more.
+    fn ignore(&mut self, flaw: Flaw, attempt: u8, turn: &mut Turn<'_>) {
         self.garbled = true;
-        server.troubled(match flaw {
+        let Some(hit) = self.tries.get_mut(usize::from(attempt)) else {
+            return;
+        };
+        hit.server.troubled(match flaw {
             Flaw::Mismatch => Trouble::Mismatch,
             Flaw::Garbled => Trouble::Garbled,
         });
+        if hit.transport == Transport::Stream {
+            hit.state = Hope::Closed;
+            self.advance(turn);
+        }
     }
 
     /// The server may not know EDNS: the wait goes on, and the question is asked once more without.
