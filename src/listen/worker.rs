@@ -104,15 +104,14 @@ impl Worker {
                 self.parts.fetches.expire(now, &mut self.actions);
                 self.carry_out(now);
             }
-            if busy {
-                continue;
-            }
             if let Some(end) = self.draining
-                && (end <= now || self.parts.pipeline.in_flight() == 0)
+                && (end <= now || !busy && self.parts.pipeline.in_flight() == 0)
             {
                 return Ok(());
             }
-            self.sleep(now)?;
+            if !busy {
+                self.sleep(now)?;
+            }
         }
     }
 
