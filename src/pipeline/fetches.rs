@@ -151,7 +151,11 @@ impl Fetches {
         while let Some(target) = self.timers.pop(now) {
             match target {
                 Target::Flight(fetch) => self.fly(fetch, Flight::on_time),
-                Target::Pair(pair) => self.wake_pair(&pair),
+                Target::Pair(pair) => {
+                    if let Some(pair) = pair.upgrade() {
+                        self.wake_pair(&pair);
+                    }
+                }
             }
             self.settle();
         }

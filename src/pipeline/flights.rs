@@ -111,9 +111,11 @@ impl Flights {
         Joined::Leads
     }
 
-    /// Waits although the flight is slow: nothing stale was at hand.
+    /// Waits although the flight is slow: nothing stale was at hand. The waiter is given back where the
+    /// flight has ended or too many wait.
     pub(super) fn wait_on(&self, ask: &Ask, waiter: Waiter) -> Result<(), Waiter> {
-        match self.shard(ask).get_mut(ask) {
+        let room = self.waiters.load(Relaxed) < MOST_WAITERS;
+        match self.shard(ask).get_mut(ask).filter(|_| room) {
             Some(waiting) => {
                 self.waiters.fetch_add(1, Relaxed);
                 waiting.waiters.push(waiter);

@@ -139,7 +139,7 @@ impl Fetches {
             let deadline = settings.deadline(&query.question) + GRACE;
             for span in [settings.patience(&query.question), deadline] {
                 self.timers
-                    .set(self.now + span, Target::Pair(Arc::clone(pair)));
+                    .set(self.now + span, Target::Pair(Arc::downgrade(pair)));
             }
         }
         match next {
@@ -149,7 +149,7 @@ impl Fetches {
                 tally,
             }),
             Next::Wait(None) => {}
-            Next::Wait(Some(until)) => self.timers.set(until, Target::Pair(Arc::clone(pair))),
+            Next::Wait(Some(until)) => self.timers.set(until, Target::Pair(Arc::downgrade(pair))),
             Next::Ask { ipv4, own } => {
                 let own = own.then_some((Side::Own, query.question));
                 let ipv4 = ipv4.then(|| (Side::Ipv4, question_for_ipv4(&query.question)));

@@ -4,7 +4,7 @@ use super::pair::Pair;
 use crate::time::Moment;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, Weak};
 
 /// A heap of moments; what is no longer of interest is left in it and found asleep when its time comes.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(super) struct Timers {
 pub(super) enum Target {
     /// A flight of this driver.
     Flight(u64),
-    /// A client that waits for two answers.
-    Pair(Arc<Mutex<Pair>>),
+    /// A client that waits for two answers; once it has its reply, nothing is kept of it here.
+    Pair(Weak<Mutex<Pair>>),
 }
 
 #[derive(Debug)]
