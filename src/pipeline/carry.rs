@@ -49,6 +49,8 @@ pub(super) enum Purpose {
     Alone(Asker),
     /// For us: an upstream's health.
     Probe(Arc<Upstream>),
+    /// For nobody any more: who wanted it has been told.
+    Done,
 }
 
 /// Whether the cache hears of a landing.
@@ -229,8 +231,12 @@ impl Fetches {
             self.pipeline.flights.dismiss(client);
         }
         let ask = running.flight.ask;
-        match std::mem::replace(&mut running.purpose, Purpose::Shared) {
-            Purpose::Shared => self.landed.push_back((ask, landing, Keep::Remember)),
+        if let Purpose::Shared = running.purpose {
+            self.landed.push_back((ask, landing, Keep::Remember));
+            return;
+        }
+        match std::mem::replace(&mut running.purpose, Purpose::Done) {
+            Purpose::Shared | Purpose::Done => {}
             Purpose::Alone(asker) => self.reply(&asker, &landing),
             Purpose::Probe(upstream) => {
                 // A loop probe that was answered out in the world: it does not lead here any more.
