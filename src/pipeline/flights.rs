@@ -149,11 +149,12 @@ impl Flights {
             .by_client
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let own = by_client.entry(prefix(client)).or_default();
-        if *own >= MOST_OF_A_CLIENT || self.started.load(Relaxed) >= MOST_STARTED {
+        // Who is refused leaves no trace: strangers' addresses are many.
+        let own = by_client.get(&prefix(client)).copied().unwrap_or(0);
+        if own >= MOST_OF_A_CLIENT || self.started.load(Relaxed) >= MOST_STARTED {
             return false;
         }
-        *own += 1;
+        by_client.insert(prefix(client), own + 1);
         self.started.fetch_add(1, Relaxed);
         true
     }
@@ -226,5 +227,17 @@ mod tests {
         assert!(flights.admit(other));
         flights.dismiss(greedy);
         assert!(flights.admit(neighbor));
+    }
+
+    #[test]
+    fn who_is_refused_takes_no_memory() {
+        let flights = Flights::new(7);
+        let client = |number: u32| IpAddr::from(number.to_be_bytes());
+        assert!((0..4_096).all(|number| flights.admit(client(number))));
+        assert!((4_096..9_000).all(|number| !flights.admit(client(number))));
+        assert_eq!(flights.by_client.lock().unwrap().len(), 4_096);
+        (0..4_096).for_each(|number| flights.dismiss(client(number)));
+        assert!(flights.by_client.lock().unwrap().is_empty());
+        assert_eq!(flights.in_flight(), 0);
     }
 }
