@@ -1,0 +1,67 @@
+//! A network and a mount namespace of its own for clients that know no port but 53 and no file but
+//! `/etc/resolv.conf`.
+//!
+//! The test binary starts itself again inside, for the one test that needs it: so all helpers work there too.
+
+use crate::Fallible;
+use crate::needs::find;
+use crate::process::{Folder, command, run};
+use std::env;
+use std::process::Command;
+
+/// Set for the copy inside.
+const MARK: &str = "UNSIX_TEST_IS_INSIDE";
+
+/// Where unsix listens inside.
+pub(crate) const LISTEN: &str = "127.0.0.1:53";
+
+/// glibc does not ask for a family that no address but loopback's belongs to.
+const SET_UP: &str = r#"
+set -e
+ip link set lo up
+ip address add 198.51.100.9/32 dev lo
+ip -6 address add 2001:db8::9/128 dev lo nodad
+mount --bind "$1/resolv.conf" /etc/resolv.conf
+mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
+shift
+exec "$@"
+"#;
+
+/// Whether this process is the copy inside.
+pub(crate) fn is_inside() -> bool {
+    env::var_os(MARK).is_some()
+}
+
+/// Whether this machine lets us.
+pub(crate) fn is_allowed() -> bool {
+    unshare().is_ok_and(|mut unshare| {
+        let script = "ip link set lo up && mount --bind /dev/null /etc/resolv.conf";
+        run(unshare.args(["sh", "-c", script]), 10).is_ok()
+    })
+}
+
+/// Runs one test again, inside.
+pub(crate) fn run_inside(test: &str) -> Fallible<()> {
+    let folder = Folder::new()?;
+    folder.write("resolv.conf", "nameserver 127.0.0.1\n")?;
+    folder.write("nsswitch.conf", "hosts: dns\n")?;
+    let binary = env::current_exe().map_err(|error| error.to_string())?;
+    let mut unshare = unshare()?;
+    unshare.args(["sh", "-c", SET_UP, "sh"]).arg(folder.path());
+    unshare.arg(binary).args(["--exact", test]).env(MARK, "");
+    let said = run(&mut unshare, 60)?;
+    match said.contains("1 passed") {
+        true => Ok(()),
+        false => Err(format!("the copy inside ran no test:\n{said}")),
+    }
+}
+
+/// Root makes namespaces as it is; anyone else by becoming root in a user namespace of their own.
+fn unshare() -> Fallible<Command> {
+    let mut unshare = command(&find("unshare").ok_or("no unshare")?);
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--mount", "--net", "--"]);
+    Ok(unshare)
+}
