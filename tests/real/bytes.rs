@@ -61,6 +61,14 @@ const QUAY: &[(&str, &str, u16)] = &[
     ("nothing there",     "mx1.quay.io",   TXT),
 ];
 
+/// A way to ask.
+type Ask = fn(Query<'_>, SocketAddr) -> Fallible<Reply>;
+
+const WAYS: [(&str, Ask); 2] = [
+    ("UDP", |query, server| query.over_udp(server)),
+    ("TCP", |query, server| query.over_tcp(server)),
+];
+
 /// Odd records, from the upstream and from the cache, over UDP and TCP.
 pub(crate) fn odd_records(world: &World) -> Fallible<()> {
     all_the_same(world, ODD)
@@ -79,18 +87,10 @@ fn all_the_same(world: &World, table: &[(&str, &str, u16)]) -> Fallible<()> {
             let query = Query { name, kind, edns };
             for way in ["first", "again"] {
                 let case = format!("{what}, {way}, edns {edns:?}");
-                let udp = Query::over_udp;
-                let tcp = Query::over_tcp;
-                same(
-                    &format!("{case}, UDP"),
-                    udp(query, unsix.address)?,
-                    udp(query, upstream)?,
-                );
-                same(
-                    &format!("{case}, TCP"),
-                    tcp(query, unsix.address)?,
-                    tcp(query, upstream)?,
-                );
+                for (over, ask) in WAYS {
+                    let (ours, theirs) = (ask(query, unsix.address)?, ask(query, upstream)?);
+                    same(&format!("{case}, {over}"), &ours, &theirs);
+                }
             }
         }
     }
@@ -100,7 +100,7 @@ fn all_the_same(world: &World, table: &[(&str, &str, u16)]) -> Fallible<()> {
 }
 
 #[track_caller]
-fn same(case: &str, ours: Reply, theirs: Reply) {
+fn same(case: &str, ours: &Reply, theirs: &Reply) {
     assert_eq!(ours.rcode, theirs.rcode, "{case}: RCODE");
     assert_eq!(ours.truncated, theirs.truncated, "{case}: TC");
     assert_eq!(ours.counts, theirs.counts, "{case}: counts of records");
@@ -134,7 +134,7 @@ pub(crate) fn large(world: &World) -> Fallible<()> {
             whole.records.starts_with(&cut.records),
             "edns {edns:?}: only whole records, in order"
         );
-        same("all of it", whole, query.over_tcp(upstream)?);
+        same("all of it", &whole, &query.over_tcp(upstream)?);
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 const LONG: Query<'static> = query("long.odd.example");
 const SHORT: Query<'static> = query("short.odd.example");
+const BRIEF: Query<'static> = query("brief.odd.example");
 
 const fn query(name: &'static str) -> Query<'static> {
     Query {
@@ -36,23 +37,27 @@ pub(crate) fn jumps(world: &World) -> Fallible<()> {
     let mut unsix = Unsix::start_as(program, "127.0.0.1:0", world.knot()?, "")?;
     let ttl = |query: Query<'_>| ttl_of(&unsix, query);
 
-    assert_eq!((ttl(LONG)?, ttl(SHORT)?), (7200, 1800));
+    assert_eq!((ttl(LONG)?, ttl(SHORT)?, ttl(BRIEF)?), (7200, 1800, 300));
     for minute in 1..=60 {
         set(&folder, minute * 60)?;
-        let passed = minute * 60;
-        near(ttl(LONG)?, 7200 - passed, "TTLs age");
-        // At its end it is asked anew, at once or after the last stale reply.
-        match minute {
-            1..=26 => near(ttl(SHORT)?, 1800 - passed, "TTLs age"),
-            27..=32 => drop(ttl(SHORT)?),
-            _ => assert!(
-                ttl(SHORT)? > 1800 - 30 * 60,
-                "minute {minute}: expired entries are asked anew"
-            ),
-        }
+        near(ttl(LONG)?, 7200 - minute * 60, "a TTL ages");
+        near(
+            ttl(BRIEF)?,
+            300 - minute % 5 * 60,
+            "what expires every five minutes is asked anew",
+        );
     }
+    near(
+        ttl(SHORT)?,
+        1800,
+        "what expired while nobody looked is asked anew",
+    );
     let asked = unsix.metric("unsix_upstream_queries_total")?;
-    near(ttl(LONG)?, 3600, "the long one comes from the cache");
+    near(
+        ttl(LONG)?,
+        3600,
+        "what has not expired comes from the cache",
+    );
     assert_eq!(unsix.metric("unsix_upstream_queries_total")?, asked);
     ends_well(&mut unsix)
 }

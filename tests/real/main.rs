@@ -48,6 +48,7 @@ const TESTS: &[Test] = &[
     Test { name: "getaddrinfo_of_musl_gives_ipv4_only", needs: &[MUSL, IP, UNSHARE, Need::Namespaces], run: clients::musl, alone: true },
     Test { name: "unbound_keeps_the_stripped_nodata_for_its_ttl", needs: &[KDIG], run: forwarders::nodata_is_cached, alone: false },
     Test { name: "unbound_chases_a_chain_and_finds_no_ipv6", needs: &[KDIG], run: forwarders::chain_is_chased, alone: false },
+    Test { name: "resolved_keeps_the_stripped_nodata_and_finds_no_ipv6", needs: &[KDIG, IP, UNSHARE, Need::Resolved, Need::Namespaces], run: forwarders::resolved, alone: true },
     Test { name: "an_hour_passes_under_faketime", needs: &[Need::Faketime], run: hour::jumps, alone: false },
     Test { name: "an_hour_runs_fast_under_faketime", needs: &[Need::Faketime], run: hour::runs_fast, alone: false },
 ];

@@ -15,12 +15,16 @@ const MARK: &str = "UNSIX_TEST_IS_INSIDE";
 /// Where unsix listens inside.
 pub(crate) const LISTEN: &str = "127.0.0.1:53";
 
-/// glibc does not ask for a family that no address but loopback's belongs to.
+/// glibc does not ask for a family that no address but loopback's belongs to, and systemd-resolved asks
+/// nobody while there is no link but loopback: so there is one that leads nowhere.
 const SET_UP: &str = r#"
 set -e
 ip link set lo up
-ip address add 198.51.100.9/32 dev lo
-ip -6 address add 2001:db8::9/128 dev lo nodad
+ip link add uplink type veth peer name nowhere
+ip link set uplink up
+ip link set nowhere up
+ip address add 198.51.100.9/24 dev uplink
+ip -6 address add 2001:db8::9/64 dev uplink nodad
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
 shift
@@ -34,26 +38,27 @@ pub(crate) fn is_inside() -> bool {
 
 /// Whether this machine lets us.
 pub(crate) fn is_allowed() -> bool {
-    unshare().is_ok_and(|mut unshare| {
-        let script = "ip link set lo up && mount --bind /dev/null /etc/resolv.conf";
-        run(unshare.args(["sh", "-c", script]), 10).is_ok()
-    })
+    set_up(|unshare| unshare.arg("true")).is_ok()
 }
 
 /// Runs one test again, inside.
 pub(crate) fn run_inside(test: &str) -> Fallible<()> {
-    let folder = Folder::new()?;
-    folder.write("resolv.conf", "nameserver 127.0.0.1\n")?;
-    folder.write("nsswitch.conf", "hosts: dns\n")?;
     let binary = env::current_exe().map_err(|error| error.to_string())?;
-    let mut unshare = unshare()?;
-    unshare.args(["sh", "-c", SET_UP, "sh"]).arg(folder.path());
-    unshare.arg(binary).args(["--exact", test]).env(MARK, "");
-    let said = run(&mut unshare, 60)?;
+    let said = set_up(|unshare| unshare.arg(binary).args(["--exact", test]).env(MARK, ""))?;
     match said.contains("1 passed") {
         true => Ok(()),
         false => Err(format!("the copy inside ran no test:\n{said}")),
     }
+}
+
+/// Runs a command inside, with what `add` adds for it.
+fn set_up(add: impl FnOnce(&mut Command) -> &mut Command) -> Fallible<String> {
+    let folder = Folder::new()?;
+    folder.write("resolv.conf", "nameserver 127.0.0.1\n")?;
+    folder.write("nsswitch.conf", "hosts: dns\n")?;
+    let mut unshare = unshare()?;
+    unshare.args(["sh", "-c", SET_UP, "sh"]).arg(folder.path());
+    run(add(&mut unshare), 60)
 }
 
 /// Root makes namespaces as it is; anyone else by becoming root in a user namespace of their own.

@@ -5,7 +5,7 @@
 use crate::namespace;
 use crate::process::{command, run};
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Something that not every machine has.
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub(crate) enum Need {
     Dnspython,
     /// Debian's libfaketime.
     Faketime,
+    /// systemd-resolved, which may only be unpacked: installing it changes the machine's own resolver.
+    Resolved,
     /// The right to make a network and a mount namespace.
     Namespaces,
 }
@@ -23,7 +25,7 @@ pub(crate) enum Need {
 /// Why a test cannot run here.
 pub(crate) struct Missing {
     pub(crate) reason: String,
-    /// No package brings a right.
+    /// Some things cannot be had everywhere, not even by `.ci/run`.
     pub(crate) could_be_installed: bool,
 }
 
@@ -43,6 +45,10 @@ impl Need {
                 faketime().is_some(),
                 "no libfaketime, install faketime".to_owned(),
             ),
+            Self::Resolved => (
+                resolved().is_some(),
+                "no systemd-resolved, name one in SYSTEMD_RESOLVED".to_owned(),
+            ),
             Self::Namespaces => (
                 namespace::is_inside() || namespace::is_allowed(),
                 "no right to make namespaces".to_owned(),
@@ -50,7 +56,7 @@ impl Need {
         };
         (!met).then_some(Missing {
             reason,
-            could_be_installed: !matches!(self, Self::Namespaces),
+            could_be_installed: !matches!(self, Self::Namespaces | Self::Resolved),
         })
     }
 }
@@ -73,14 +79,23 @@ pub(crate) fn python() -> Option<PathBuf> {
         .find(|python| run(command(python).args(["-c", "import dns.edns"]), 20).is_ok())
 }
 
+/// Where systemd-resolved is: installed, or unpacked where the environment says.
+pub(crate) fn resolved() -> Option<PathBuf> {
+    let named = env::var_os("SYSTEMD_RESOLVED").map(PathBuf::from);
+    let installed = PathBuf::from("/lib/systemd/systemd-resolved");
+    named
+        .into_iter()
+        .chain([installed])
+        .find(|file| file.is_file())
+}
+
 /// The library for programs with threads, as the `faketime` program would load it.
 pub(crate) fn faketime() -> Option<PathBuf> {
-    let libraries = ["/usr/lib", "/usr/local/lib"].map(Path::new);
-    let machine = Path::new(env::consts::ARCH).with_extension("");
-    let triplet = format!("{}-linux-gnu", machine.display());
-    libraries
-        .iter()
-        .flat_map(|folder| [folder.join(&triplet), folder.to_path_buf()])
+    let triplet = format!("{}-linux-gnu", env::consts::ARCH);
+    ["/usr/lib", "/usr/local/lib"]
+        .map(PathBuf::from)
+        .into_iter()
+        .flat_map(|folder| [folder.join(&triplet), folder])
         .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
         .find(|library| library.is_file())
 }

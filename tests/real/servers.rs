@@ -3,7 +3,7 @@
 //! Each listens on loopback, on a port found free, and is ready when it is handed out.
 
 use crate::Fallible;
-use crate::needs::find;
+use crate::needs::{find, resolved};
 use crate::packet::Query;
 use crate::process::{Folder, Process, command, wait_for};
 use std::io::{Read, Write};
@@ -77,16 +77,32 @@ impl Server {
             .replace("{port}", &address.port().to_string())
             .replace("{upstream}", &upstream.to_string());
         let file = folder.write("config", &text)?;
-        let found = find(program).ok_or_else(|| format!("no {program}"))?;
-        let mut process = Process::start(
-            command(&found).args(options).arg(file),
-            &folder.path().join("said"),
-        )?;
+        let mut server = command(&find(program).ok_or_else(|| format!("no {program}"))?);
+        Self::run(server.args(options).arg(file), folder, address)
+    }
+
+    /// systemd-resolved, asking `upstream`. Only for a test that runs alone: its address is always the same.
+    pub(crate) fn resolved(upstream: SocketAddr) -> Fallible<Self> {
+        let folder = Folder::new()?;
+        let script = folder.write("resolved.sh", include_str!("config/resolved.sh"))?;
+        let mut unshare = command(&find("unshare").ok_or("no unshare")?);
+        unshare.args(["--mount", "--", "sh"]).arg(script);
+        unshare.arg(resolved().ok_or("no systemd-resolved")?);
+        unshare.arg(upstream.port().to_string());
+        Self::run(
+            &mut unshare,
+            folder,
+            SocketAddr::from(([127, 0, 0, 53], 53)),
+        )
+    }
+
+    fn run(server: &mut Command, folder: Folder, address: SocketAddr) -> Fallible<Self> {
+        let mut process = Process::start(server, &folder.path().join("said"))?;
         let up = wait_for(20, || match process.ended()? {
             Some(status) => Err(format!("{status}")),
             None => Ok(HELLO.is_heard(address).then_some(())),
         });
-        up.map_err(|error| format!("{program}: {error}\n{}", process.said()))?;
+        up.map_err(|error| format!("{server:?}: {error}\n{}", process.said()))?;
         Ok(Self {
             _process: process,
             _folder: folder,
