@@ -30,7 +30,7 @@ const ODD: &[(&str, &str, u16)] = &[
     ("a type that is not there",             "unknown.odd.example",      65302),
     ("keys that nobody knows",               "svcb.odd.example",         SVCB),
     ("an alias",                             "alias.odd.example",        HTTPS),
-    ("names that point into each other",     "srv.odd.example",          SRV),
+    ("services with their addresses",     "srv.odd.example",          SRV),
     ("a name moved by DNAME",                "target.moved.odd.example", A),
     ("the DNAME's CNAME for IPv6",           "target.moved.odd.example", AAAA),
     ("a chain of sixteen names",             "n1.odd.example",           A),

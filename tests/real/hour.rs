@@ -6,7 +6,7 @@
 use crate::Fallible;
 use crate::needs::faketime;
 use crate::packet::Query;
-use crate::process::{Folder, command};
+use crate::process::{Folder, command, wait_for};
 use crate::servers::{Unsix, World};
 use std::fs;
 use std::path::Path;
@@ -67,15 +67,17 @@ pub(crate) fn runs_fast(world: &World) -> Fallible<()> {
     let mut program = faked()?;
     program.env("FAKETIME", "+0 x600");
     let mut unsix = Unsix::start_as(program, "127.0.0.1:0", world.knot()?, "")?;
-    let first = ttl_of(&unsix, LONG)?;
-    let mut last = first;
+    // All that an upstream has is 4 ms of ours: a busy machine may need a few goes.
+    let first = wait_for(20, || Ok(ttl_of(&unsix, LONG).ok()))?;
     // Six seconds of ours are 3,600 of its own.
     for _ in 0..60 {
         sleep(Duration::from_millis(100));
-        last = ttl_of(&unsix, LONG)?;
-        ttl_of(&unsix, SHORT)?;
+        // Any reply will do: fresh, stale, or that there is none in time.
+        SHORT.over_udp(unsix.address)?;
     }
-    assert!(first > 6500 && last < 3700, "from {first} to {last}");
+    let last = ttl_of(&unsix, LONG)?;
+    let passed = first.saturating_sub(last);
+    assert!(passed >= 3600, "from {first} to {last}");
     ends_well(&mut unsix)
 }
 

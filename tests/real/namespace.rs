@@ -8,6 +8,7 @@ use crate::needs::find;
 use crate::process::{Folder, command, run};
 use std::env;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Set for the copy inside.
 const MARK: &str = "UNSIX_TEST_IS_INSIDE";
@@ -38,7 +39,8 @@ pub(crate) fn is_inside() -> bool {
 
 /// Whether this machine lets us.
 pub(crate) fn is_allowed() -> bool {
-    set_up(|unshare| unshare.arg("true")).is_ok()
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| set_up(|unshare| unshare.arg("true")).is_ok())
 }
 
 /// Runs one test again, inside.

@@ -76,7 +76,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     [find("python3"), Some(PathBuf::from("/usr/bin/python3"))]
         .into_iter()
         .flatten()
-        .find(|python| run(command(python).args(["-c", "import dns.edns"]), 20).is_ok())
+        .find(|python| run(command(python).args(["-I", "-c", "import dns.edns"]), 20).is_ok())
 }
 
 /// Where systemd-resolved is: installed, or unpacked where the environment says.
