@@ -129,12 +129,17 @@ pub fn main() -> ExitCode {
 fn check(file: &Path) -> Result<(), Failure> {
     let config = read(Some(file))?;
     println!(
-        "{}: good: {} rules, {} routes",
+        "{}: good: {}, {}",
         file.display(),
-        config.rules.len(),
-        config.routes.len()
+        counted(config.rules.len(), "rule"),
+        counted(config.routes.len(), "route")
     );
     Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// Reads a configuration file, or tells everything that is wrong with it.
@@ -143,27 +148,14 @@ fn read(file: Option<&Path>) -> Result<Config, Failure> {
         return Ok(Config::default());
     };
     let name = file.display();
-    let text = std::fs::read(file).map_err(|error| {
+    let content = std::fs::read(file).map_err(|error| {
         eprintln!("{name}: cannot be read: {error}");
         Failure::Config
     })?;
-    let text = String::from_utf8(text).map_err(|error| {
-        let line = text_line(error.as_bytes(), error.utf8_error().valid_up_to());
-        eprintln!("{name}:{line}:1: this line is not UTF-8 text: write the file as UTF-8");
-        Failure::Config
-    })?;
-    Config::read(&text).map_err(|problems| {
+    Config::read_octets(&content).map_err(|problems| {
         for problem in problems {
             eprintln!("{name}:{problem}");
         }
         Failure::Config
     })
-}
-
-fn text_line(text: &[u8], at: usize) -> usize {
-    1 + text
-        .iter()
-        .take(at)
-        .filter(|octet| **octet == b'\n')
-        .count()
 }

@@ -139,6 +139,21 @@ impl fmt::Display for Problem {
 }
 
 impl Config {
+    /// Reads a file's content: UTF-8, and a byte order mark at its start is no part of it.
+    pub fn read_octets(content: &[u8]) -> Result<Self, Vec<Problem>> {
+        let text = std::str::from_utf8(content).map_err(|error| {
+            let before = content.iter().take(error.valid_up_to());
+            vec![Problem {
+                line: 1 + before.filter(|octet| **octet == b'\n').count(),
+                column: 1,
+                place: String::new(),
+                text: "this line is not UTF-8 text: write the file as UTF-8".to_owned(),
+            }]
+        })?;
+        // YAML 1.2.2 §5.2: an editor may have put it there.
+        Self::read(text.strip_prefix('\u{feff}').unwrap_or(text))
+    }
+
     /// Reads a file's text; on failure all its problems, in the order of the text.
     ///
     /// An empty text is a problem: an empty file is a half-written one.
