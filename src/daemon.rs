@@ -112,18 +112,20 @@ impl Daemon {
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
         let admin = config.admin.map(listen_for_admin).transpose()?;
+        let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         announce(config, &addresses, &missing, &upstreams);
+        if let Some(address) = admin_address {
+            tracing::info!(%address, "admin page");
+        }
 
         let shared = Arc::new(Shared::new(config, &upstreams, workers, log)?);
+        shared.show_rules(config);
         let (stop, stopped) = signal::channel(false);
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
         for bound in bound {
             datagrams.push(bound.datagrams);
             listeners.push(bound.streams);
         }
-        let admin_address = admin
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
         let first = addresses.first().copied();
         let ours = streams::Streams {
             shared: Arc::clone(&shared),
@@ -229,6 +231,13 @@ impl Shared {
         })
     }
 
+    /// Has each rule on the metrics page before it first acts, so that its rate can be told from the start.
+    pub(crate) fn show_rules(&self, config: &Config) {
+        for rule in &config.rules {
+            self.rules.slot(&rule.name);
+        }
+    }
+
     /// Has the worker on duty look for loops.
     pub(crate) fn probe_for_loops(&self) {
         if let Some(first) = self.inboxes.first() {
@@ -310,24 +319,19 @@ fn announce(
         }
     }
     for rule in &config.rules {
-        let hosts = rule
-            .hosts
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ");
-        let addresses = rule
-            .addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ");
+        let (hosts, addresses) = (listed(&rule.hosts), listed(&rule.addresses));
         let mode = match rule.mode {
             crate::config::Mode::Enforce => "enforce",
             crate::config::Mode::Report => "report",
         };
-        tracing::info!(name = %rule.name, mode, %hosts, %addresses, "rule");
+        tracing::info!(name = %rule.name, mode, hosts, addresses, "rule");
     }
+}
+
+/// As one field of a line; none where there is nothing to say.
+fn listed(items: &[impl ToString]) -> Option<String> {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    (!items.is_empty()).then(|| items.join(" "))
 }
 
 /// A thread for each worker; `datagrams` holds the sockets of each listener.

@@ -44,6 +44,12 @@ impl Reloads {
         counter.fetch_add(1, Relaxed);
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
+
+    /// The file is again what is in force; gives whether it was another.
+    fn mend(&self) -> bool {
+        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        problem.take().is_some()
+    }
 }
 
 /// What a look at the file led to.
@@ -70,7 +76,8 @@ pub struct Watch {
     /// What was refused: said once, not at each look.
     refused: Option<Vec<u8>>,
     upstreams: Vec<SocketAddr>,
-    unreadable: bool,
+    /// Looks running at which it could not be read.
+    unreadable: u32,
 }
 
 impl Watch {
@@ -91,7 +98,7 @@ impl Watch {
             text,
             seen: None,
             refused: None,
-            unreadable: false,
+            unreadable: 0,
         }
     }
 
@@ -101,10 +108,9 @@ impl Watch {
             None => self.follow_system(),
             Some(Err(error)) => self.cannot_read(&error),
             Some(Ok(text)) => {
-                self.unreadable = false;
+                self.unreadable = 0;
                 if self.text.as_ref() == Some(&text) {
-                    self.seen = None;
-                    return self.follow_system();
+                    return self.stay();
                 }
                 if self.refused.as_ref() == Some(&text) {
                     return Reloaded::Unchanged;
@@ -126,7 +132,7 @@ impl Watch {
                 self.follow_system()
             }
             Some(Err(error)) => {
-                self.unreadable = false;
+                self.unreadable = 1;
                 self.cannot_read(&error)
             }
             Some(Ok(text)) => self.take(text),
@@ -144,11 +150,23 @@ impl Watch {
             .unwrap_or_default()
     }
 
+    /// An editor may be about to put the file back: said at the second look, once.
     fn cannot_read(&mut self, error: &io::Error) -> Reloaded {
-        if std::mem::replace(&mut self.unreadable, true) {
+        self.unreadable = self.unreadable.saturating_add(1);
+        if self.unreadable != 2 {
             return Reloaded::Unchanged;
         }
-        self.refuse(format!("{}: {error}", self.name()))
+        self.refuse(format!("{}: cannot be read: {error}", self.name()))
+    }
+
+    /// The file is what is in force, perhaps again after a fault was taken back.
+    fn stay(&mut self) -> Reloaded {
+        self.seen = None;
+        self.refused = None;
+        if self.shared.reloads.mend() {
+            tracing::info!("the configuration file is again the one in force");
+        }
+        self.follow_system()
     }
 
     fn refuse(&self, problem: String) -> Reloaded {
@@ -159,8 +177,7 @@ impl Watch {
 
     fn take(&mut self, text: Vec<u8>) -> Reloaded {
         self.seen = None;
-        let read = Config::read(&String::from_utf8_lossy(&text));
-        let config = match read {
+        let config = match Config::read_octets(&text) {
             Ok(config) => config,
             Err(problems) => {
                 let mut all = String::new();
@@ -192,6 +209,7 @@ impl Watch {
 
     fn apply(&mut self, servers: Vec<SocketAddr>) {
         self.shared.pipeline.apply(&self.config, &servers);
+        self.shared.show_rules(&self.config);
         if let Some(log) = &self.shared.log {
             log.set_level(self.config.log.level);
         }
