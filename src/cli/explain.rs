@@ -4,7 +4,7 @@
 //! cache holds what upstreams say unfiltered, then puts the rules in force and lets the pipeline tell its
 //! steps and write the very reply.
 
-use super::{Explain, Failure, read};
+use super::{Explain, Failure, counted, read};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::message::{Ask, Kind, Name, Question, Rcode, Transport, write_query};
@@ -35,13 +35,11 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     } else {
         vec![kind]
     };
-    let mut answered = false;
-    for kind in kinds {
-        match ask(&daemon, &query(name, kind), config.deadline) {
-            Ok(rcode) => answered |= rcode != Rcode::SERV_FAIL,
-            Err(error) => eprintln!("{name} {kind}: {error}"),
-        }
-    }
+    let queries: Vec<_> = kinds.iter().map(|kind| query(name, *kind)).collect();
+    let answered = ask(&daemon, &queries, config.deadline).unwrap_or_else(|error| {
+        eprintln!("{name}: {error}");
+        false
+    });
     let pipeline = daemon.pipeline();
     let upstreams = pipeline.settings().defaults();
     pipeline.apply(&config, &upstreams);
@@ -93,10 +91,10 @@ fn print_reply(reply: &[u8]) {
         return;
     };
     println!(
-        "{:<10} {}, {} answers",
+        "{:<10} {}, {} in ANSWER",
         "reply",
         message.metadata.response_code,
-        message.answers.len()
+        counted(message.answers.len(), "record")
     );
     for record in message
         .answers
@@ -133,20 +131,28 @@ fn query(name: Name, kind: Kind) -> Vec<u8> {
         authentic_data: false,
     };
     let mut query = Vec::new();
-    // An id that means nothing: the socket is connected and asks once.
+    // An id that means nothing: the socket is connected, and each question is asked once.
     write_query(&ask, 1, true, &mut query);
     query
 }
 
-fn ask(daemon: &Daemon, query: &[u8], deadline: Duration) -> std::io::Result<Rcode> {
+/// Asks all at once, as a client does: were it one after the other, the first failure would be forgotten
+/// before the last is there. Gives whether anybody knew something.
+fn ask(daemon: &Daemon, queries: &[Vec<u8>], deadline: Duration) -> std::io::Result<bool> {
     let listener = daemon.addresses().first().copied();
     let listener = listener.ok_or_else(|| std::io::Error::other("no listener"))?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener)?;
     socket.set_read_timeout(Some(deadline + Duration::from_secs(1)))?;
-    socket.send(query)?;
-    let mut reply = [0; 4096];
-    socket.recv(&mut reply)?;
-    // The lower four bits of the flags (RFC 1035 §4.1.1).
-    Ok(Rcode(u16::from(reply[3] & 0xf)))
+    for query in queries {
+        socket.send(query)?;
+    }
+    let mut answered = false;
+    for _ in queries {
+        let mut reply = [0; 4096];
+        socket.recv(&mut reply)?;
+        // The lower four bits of the flags (RFC 1035 §4.1.1).
+        answered |= Rcode(u16::from(reply[3] & 0xf)) != Rcode::SERV_FAIL;
+    }
+    Ok(answered)
 }

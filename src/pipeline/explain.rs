@@ -11,6 +11,7 @@ use crate::config::{Mode, Pattern, Rule};
 use crate::message::{Answer, Kind, Meaning, Name, Query, Section};
 use crate::policy::RuleSet;
 use crate::time::Moment;
+use std::net::Ipv4Addr;
 
 /// The steps, each with the word it starts with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Pipeline {
         }
         told.say("answer", tell(&question.kind.to_string(), &own, now));
         if let Some(said) = own.said() {
-            explain_chain(&said.answer, &mut told);
+            explain_chain(&question.name, &said.answer, &mut told);
         }
         told.say("decision", self.explain_decision(to, (&own, &ipv4), rules));
         Some(told)
@@ -271,26 +272,41 @@ fn tell_said(kind: &str, said: &Said, now: Moment) -> String {
         .records()
         .filter(|record| record.section == Section::Answer)
         .count();
-    let sixes: Vec<_> = sixes_of(&said.answer)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let addresses = if sixes.is_empty() {
+    let plural = if count == 1 { "" } else { "s" };
+    let addresses = addresses_of(&said.answer);
+    let addresses = if addresses.is_empty() {
         String::new()
     } else {
-        format!(" ({})", sixes.join(", "))
+        format!(" ({})", addresses.join(", "))
     };
     match said.answer.meaning() {
-        Meaning::Data => format!("{kind} has data: {count} records{addresses}, {left} s left"),
+        Meaning::Data => {
+            format!("{kind} has data: {count} record{plural}{addresses}, {left} s left")
+        }
         Meaning::NoData => format!("{kind} has no data"),
         Meaning::NxDomain => format!("{kind} says that the name does not exist"),
         Meaning::Failure => format!("{kind} failed: {}", said.answer.rcode()),
     }
 }
 
-fn explain_chain(answer: &Answer, told: &mut Explanation) {
+/// The addresses in ANSWER, of both families.
+fn addresses_of(answer: &Answer) -> Vec<String> {
+    let each = answer.records().filter_map(|record| {
+        let four = <[u8; 4]>::try_from(record.rdata).ok();
+        match record.kind {
+            _ if record.section != Section::Answer => None,
+            Kind::A => four.map(|octets| Ipv4Addr::from(octets).to_string()),
+            _ => record.ipv6().map(|address| address.to_string()),
+        }
+    });
+    each.collect()
+}
+
+/// The aliases that lead on from the question's name.
+fn explain_chain(name: &Name, answer: &Answer, told: &mut Explanation) {
     if !answer.chain().is_empty() {
-        let names: Vec<_> = answer.chain().iter().map(ToString::to_string).collect();
+        let names = std::iter::once(name).chain(answer.chain());
+        let names: Vec<_> = names.map(ToString::to_string).collect();
         told.say("chain", names.join(" -> "));
     }
 }
