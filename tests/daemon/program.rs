@@ -1,0 +1,136 @@
+//! The program as a child process: its exit code, its words, its signals.
+
+use super::until;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_unsix"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    Ended {
+        code: output.status.code().expect("it ends by itself"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// A running program, killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    /// Runs with this configuration file, and waits until it is ready.
+    pub(crate) fn serve(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unsix"))
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (errors, heard) = (child.stderr.take().unwrap(), lines.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                heard.lock().unwrap().push(line);
+            }
+        });
+        let program = Self { child, lines };
+        program.says("ready");
+        program
+    }
+
+    /// Waits for a line that holds these words.
+    #[track_caller]
+    pub(crate) fn says(&self, words: &str) -> String {
+        until(&format!("{words:?} in {:#?}", self.lines()), || {
+            self.lines().into_iter().find(|line| line.contains(words))
+        })
+    }
+
+    /// Everything it said so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// How often it said these words.
+    pub(crate) fn count(&self, words: &str) -> usize {
+        self.lines()
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
+    }
+
+    /// Its first listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        field(&self.says(" listening "), "address=")
+    }
+
+    /// Its admin page.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        field(&self.says("admin page"), "address=")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end, 10 s at most; none if a signal ended it.
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        until("the program's end", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Memory it holds, in octets.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("it had said: {:#?}", self.lines());
+        }
+    }
+}
+
+#[track_caller]
+fn field(line: &str, name: &str) -> SocketAddr {
+    let rest = line.split(name).nth(1).expect("the field");
+    rest.split(' ')
+        .next()
+        .unwrap()
+        .trim_matches('"')
+        .parse()
+        .unwrap()
+}
