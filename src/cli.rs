@@ -1,13 +1,15 @@
 //! The command line: what can be said to `unsix`, and how it ends.
 //!
 //! Exit codes are those of sysexits(3): 0 all is well, 64 the command line is wrong, 69 an address cannot be
-//! listened on, 70 a fault of ours, 78 the configuration is wrong or cannot be read.
+//! listened on, 70 a fault of ours, 74 the output cannot be written, 78 the configuration is wrong or cannot be read.
 
 mod explain;
 mod run;
 
 use crate::config::Config;
 use clap::{Args, Parser, Subcommand};
+use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,6 +86,8 @@ enum Failure {
     Unavailable,
     /// A fault of ours.
     Bug,
+    /// What was asked for cannot be written.
+    Output,
     /// The configuration is wrong or cannot be read.
     Config,
 }
@@ -94,6 +98,7 @@ impl From<Failure> for ExitCode {
             Failure::Usage => 64,
             Failure::Unavailable => 69,
             Failure::Bug => 70,
+            Failure::Output => 74,
             Failure::Config => 78,
         })
     }
@@ -118,23 +123,38 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run::run(run.config.or(arguments.run.config)),
         Some(Command::Check { file }) => check(&file),
         Some(Command::Explain(explain)) => explain::explain(&explain),
-        Some(Command::Schema) => {
-            print!("{}", Config::schema());
-            Ok(())
-        }
+        Some(Command::Schema) => print(&Config::schema()),
     };
     done.map_or_else(Into::into, |()| ExitCode::SUCCESS)
 }
 
 fn check(file: &Path) -> Result<(), Failure> {
     let config = read(Some(file))?;
-    println!(
-        "{}: good: {}, {}",
+    let (rules, routes) = (config.rules.len(), config.routes.len());
+    print(&format!(
+        "{}: good: {}, {}\n",
         file.display(),
-        counted(config.rules.len(), "rule"),
-        counted(config.routes.len(), "route")
-    );
-    Ok(())
+        counted(rules, "rule"),
+        counted(routes, "route")
+    ))
+}
+
+/// Prints what was asked for. A reader that has seen enough (`| head`) is no fault.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    let done = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match done {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(format_args!("standard output cannot be written: {error}"));
+            Err(Failure::Output)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says what is wrong, on standard error; where that cannot be written nobody can be told.
+fn complain(what: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -149,12 +169,12 @@ fn read(file: Option<&Path>) -> Result<Config, Failure> {
     };
     let name = file.display();
     let content = std::fs::read(file).map_err(|error| {
-        eprintln!("{name}: cannot be read: {error}");
+        complain(format_args!("{name}: cannot be read: {error}"));
         Failure::Config
     })?;
     Config::read_octets(&content).map_err(|problems| {
         for problem in problems {
-            eprintln!("{name}:{problem}");
+            complain(format_args!("{name}:{problem}"));
         }
         Failure::Config
     })

@@ -4,7 +4,7 @@
 //! cache holds what upstreams say unfiltered, then puts the rules in force and lets the pipeline tell its
 //! steps and write the very reply.
 
-use super::{Explain, Failure, counted, read};
+use super::{Explain, Failure, complain, counted, print, read};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::message::{Ask, Kind, Name, Question, Rcode, Transport, write_query};
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     let config = read(wanted.config.as_deref())?;
     let usage = |text: String| {
-        eprintln!("{text}");
+        complain(text);
         Failure::Usage
     };
     let name = Name::parse(&wanted.name)
@@ -27,7 +27,7 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
         .parse()
         .map_err(|error| usage(format!("`{}`: {error}", wanted.kind)))?;
     let daemon = Daemon::start(&for_asking(&config), None).map_err(|error| {
-        eprintln!("{error}");
+        complain(error);
         Failure::Unavailable
     })?;
     let kinds = if kind == Kind::AAAA || kind == Kind::ANY {
@@ -37,7 +37,7 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     };
     let queries: Vec<_> = kinds.iter().map(|kind| query(name, *kind)).collect();
     let answered = ask(&daemon, &queries, config.deadline).unwrap_or_else(|error| {
-        eprintln!("{name}: {error}");
+        complain(format_args!("{name}: {error}"));
         false
     });
     let pipeline = daemon.pipeline();
@@ -50,14 +50,14 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     let told = tell(&daemon, pipeline, &query(name, kind), client);
     daemon.stop();
     if !answered {
-        eprintln!(
+        complain(format_args!(
             "no upstream answered: {}",
             upstreams
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
                 .join(", ")
-        );
+        ));
         return Err(Failure::Unavailable);
     }
     told
@@ -65,45 +65,41 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
 
 fn tell(daemon: &Daemon, pipeline: &Pipeline, query: &[u8], client: Client) -> Result<(), Failure> {
     let now = daemon.now();
-    let explanation = pipeline.explain(query, client, now).ok_or(Failure::Bug)?;
-    for (what, text) in explanation.steps {
-        println!("{what:<10} {text}");
-    }
+    let mut lines = pipeline
+        .explain(query, client, now)
+        .ok_or(Failure::Bug)?
+        .steps;
     let mut reply = Vec::new();
     match pipeline.answer_now(&pipeline.settings(), query, client, now, &mut reply) {
-        Outcome::Reply { .. } => print_reply(&reply),
-        Outcome::Drop | Outcome::Fetch => println!(
-            "{:<10} would be asked for anew: nothing is kept of it",
-            "reply"
-        ),
+        Outcome::Reply { .. } => lines.extend(read_reply(&reply)),
+        Outcome::Drop | Outcome::Fetch => {
+            let text = "would be asked for anew: nothing is kept of it";
+            lines.push(("reply", text.to_owned()));
+        }
     }
-    Ok(())
+    let lines = lines
+        .iter()
+        .map(|(what, text)| format!("{what:<10} {text}\n"));
+    print(&lines.collect::<String>())
 }
 
 /// The reply as a client would read it.
-fn print_reply(reply: &[u8]) {
+fn read_reply(reply: &[u8]) -> Vec<(&'static str, String)> {
     let Ok(message) = Message::from_vec(reply) else {
-        println!(
-            "{:<10} {} octets, with a record that cannot be shown as text",
-            "reply",
-            reply.len()
-        );
-        return;
+        let length = reply.len();
+        let text = format!("{length} octets, with a record that cannot be shown as text");
+        return vec![("reply", text)];
     };
-    println!(
-        "{:<10} {}, {} in ANSWER",
-        "reply",
-        message.metadata.response_code,
-        counted(message.answers.len(), "record")
-    );
-    for record in message
+    let count = counted(message.answers.len(), "record");
+    let rcode = message.metadata.response_code;
+    let records = message
         .answers
         .iter()
         .chain(&message.authorities)
-        .chain(&message.additionals)
-    {
-        println!("{:<10} {record}", "");
-    }
+        .chain(&message.additionals);
+    let mut lines = vec![("reply", format!("{rcode}, {count} in ANSWER"))];
+    lines.extend(records.map(|record| ("", record.to_string())));
+    lines
 }
 
 /// The same upstreams and routes, no rules, a port of its own, nothing else.

@@ -1,6 +1,6 @@
 //! `unsix run`: serves until it is told to stop.
 
-use super::{Failure, read};
+use super::{Failure, complain, read};
 use crate::daemon::{Daemon, StartError, Watch};
 use crate::log;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(file.as_deref())?;
     let log = log::start(config.log.level, config.log.format).map_err(|error| {
-        eprintln!("the log cannot be started: {error}");
+        complain(format_args!("the log cannot be started: {error}"));
         Failure::Bug
     })?;
     raise_descriptor_limit();
@@ -21,12 +21,12 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
         .enable_time()
         .build();
     let signals = runtime.map_err(|error| {
-        eprintln!("{}", StartError::System(error));
+        complain(StartError::System(error));
         Failure::Unavailable
     })?;
     let daemon = Daemon::start(&config, Some(log.clone())).map_err(|error| {
         log.flush();
-        eprintln!("{error}");
+        complain(&error);
         match error {
             StartError::Upstreams(_) => Failure::Config,
             _ => Failure::Unavailable,
