@@ -54,6 +54,7 @@ fn of_the_victim(kind: u16) -> Vec<u8> {
 }
 
 type Fault = (&'static str, fn(&[u8]) -> Say);
+type Failing = (&'static str, fn(&Asked) -> Vec<(Duration, Say)>);
 
 /// What comes first, with the right id from the right place unless it says otherwise.
 #[rustfmt::skip]
@@ -149,7 +150,7 @@ fn early_packets_never_end_a_question(cost: &mut Cost) {
 
 fn one_of_two_fails(cost: &mut Cost) {
     #[rustfmt::skip]
-    let cases: [(&str, fn(&Asked) -> Vec<(Duration, Say)>); 5] = [
+    let cases: [Failing; 5] = [
         ("servfail", |asked| at_once(wire::failure(&asked.packet, wire::SERVFAIL))),
         ("refused",  |asked| at_once(wire::failure(&asked.packet, wire::REFUSED))),
         ("garbage",  |asked| at_once([&asked.packet[..2], &[0xff; 40]].concat())),

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "functions beside the tests are not exempt"
 )]
 
@@ -15,6 +16,7 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 fn check(file: &Path) -> Ended {
     run(&["check", file.to_str().unwrap()])
@@ -131,7 +133,7 @@ fn whatever_the_file_is_one_line_says_what_is_wrong_with_it() {
 fn a_file_that_may_not_be_read_is_told() {
     let folder = Folder::new();
     let file = folder.write("unsix.yaml", "{}");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
         eprintln!("not shown: who runs this test may read every file");
         return;
@@ -324,4 +326,34 @@ fn explain_with_a_dead_upstream_says_so() {
             assert!(ended.out.contains(words), "no {words:?} in\n{}", ended.out);
         }
     }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_fault_and_a_full_disk_is_one() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let unsix = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_unsix"));
+        command.args(arguments);
+        command
+    };
+    for arguments in [&["schema"][..], &["explain", "localhost"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = unsix(arguments).stdout(writer).output().unwrap();
+        let code = output.status.code();
+        assert_eq!((code, output.stderr.len()), (Some(0), 0), "{arguments:?}");
+        let output = unsix(arguments).stdout(full()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(74), "{arguments:?}");
+        assert!(
+            said.starts_with("standard output cannot be written"),
+            "{said}"
+        );
+    }
+    let status = unsix(&["check", "nowhere.yaml"]).stderr(full()).status();
+    assert_eq!(
+        status.unwrap().code(),
+        Some(78),
+        "the code tells it where words cannot"
+    );
 }

@@ -1,10 +1,5 @@
 //! The program while it runs: its start, its log, its signals, and how it follows its file.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "functions beside the tests are not exempt"
-)]
-
 mod daemon;
 
 use daemon::client::{Client, Connection, ask};
@@ -124,6 +119,25 @@ fn sighup_changes_rules_from_the_next_reply_and_keeps_the_cache() {
         assert_eq!(asked.iter().filter(|asked| asked.kind == kind).count(), 1);
     }
     assert!(program.lives());
+}
+
+#[test]
+fn a_storm_of_reloads_loses_no_query() {
+    let upstream = Upstream::plain();
+    let folder = Folder::new();
+    let text = config(&upstream, "rules: [{hosts: [www.example]}]");
+    let mut program = Program::serve(&folder.write("unsix.yaml", &text));
+    let client = Client::of(program.address());
+    let memory = program.memory();
+    for number in 0..500 {
+        program.signal(Signal::HUP);
+        client.ask(&wire::query(number, "www.example", wire::AAAA));
+        client.ask(&wire::query(number, &format!("n{number}.example"), wire::A));
+    }
+    until("as few descriptors as before", || {
+        (program.descriptors() < 64).then_some(())
+    });
+    assert!(program.lives() && program.memory() < memory + (4 << 20));
 }
 
 #[test]

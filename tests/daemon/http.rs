@@ -103,24 +103,3 @@ fn labels(text: &str) -> Option<()> {
         }
     }
 }
-
-#[test]
-fn the_reader_of_metrics_sees_what_it_must() {
-    let good = "# HELP a b c\n# TYPE a counter\na_total{x=\"q\\\"\",y=\"\"} 1\na_total 2\n# EOF\n";
-    assert_eq!(samples(good).unwrap().len(), 2);
-    for (why, bad) in [
-        ("no end", "# TYPE a gauge\na 1\n"),
-        ("an empty line", "# TYPE a gauge\n\na 1\n# EOF\n"),
-        (
-            "a counter without its suffix",
-            "# TYPE a counter\na 1\n# EOF\n",
-        ),
-        ("no type", "a 1\n# EOF\n"),
-        ("twice", "# TYPE a gauge\na 1\na 1\n# EOF\n"),
-        ("an open quote", "# TYPE a gauge\na{x=\"1} 1\n# EOF\n"),
-        ("a line end", "# TYPE a gauge\na{x=\"1\n2\"} 1\n# EOF\n"),
-        ("no number", "# TYPE a gauge\na one\n# EOF\n"),
-    ] {
-        assert!(samples(bad).is_err(), "{why}");
-    }
-}

@@ -104,6 +104,13 @@ impl Program {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// How many files and sockets it holds open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
+    }
+
     /// Memory it holds, in octets.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
