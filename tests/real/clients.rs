@@ -8,7 +8,7 @@ use crate::servers::{Unsix, World};
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Asks with a program of Knot's or BIND's, a port being the only thing that they are told apart from the question.
+/// Asks with `kdig` or `dig`: `words` are the question and options, as one would type them.
 pub(crate) fn ask(program: &str, server: SocketAddr, words: &str) -> Fallible<String> {
     let found = find(program).ok_or_else(|| format!("no {program}"))?;
     let mut client = command(&found);
@@ -49,25 +49,17 @@ pub(crate) fn kdig_sees_the_rule(world: &World) -> Fallible<()> {
     ];
     for (words, all, none) in cases {
         for way in ["+notcp", "+tcp"] {
-            holds(
-                &ask("kdig", unsix.address, &format!("{words} {way}"))?,
-                all,
-                none,
-            );
+            let reply = ask("kdig", unsix.address, &format!("{words} {way}"))?;
+            holds(&reply, all, none);
         }
     }
     // Glue comes only from who has it: knot, not unbound.
     let unsix = Unsix::start(world.knot()?, "")?;
-    holds(
-        &ask("kdig", unsix.address, "docker.io MX")?,
-        &["ADDITIONAL: 1", "198.51.100.25"],
-        &["AAAA"],
-    );
-    holds(
-        &ask("kdig", unsix.address, "quay.io MX")?,
-        &["ADDITIONAL: 4", "2600:1f18:483:cf03::26"],
-        &[],
-    );
+    let reply = ask("kdig", unsix.address, "docker.io MX")?;
+    holds(&reply, &["ADDITIONAL: 1", "198.51.100.25"], &["AAAA"]);
+    let reply = ask("kdig", unsix.address, "quay.io MX")?;
+    let both = ["ADDITIONAL: 4", "198.51.100.26", "2600:1f18:483:cf03::26"];
+    holds(&reply, &both, &[]);
     Ok(())
 }
 
@@ -93,11 +85,8 @@ pub(crate) fn kdig_varies(world: &World) -> Fallible<()> {
     }
     let connection = "+tcp +keepopen registry-1.docker.io AAAA quay.io AAAA big.odd.example TXT";
     let all = ["ANSWER: 0", "ANSWER: 3", "ANSWER: 16", "(TCP)"];
-    holds(
-        &ask("kdig", at, connection)?,
-        &all,
-        &["WARNING", "2600:1f18:2148"],
-    );
+    let reply = ask("kdig", at, connection)?;
+    holds(&reply, &all, &["WARNING", "2600:1f18:2148"]);
     assert_eq!(unsix.metric("unsix_stream_refused_total")?, 0);
     Ok(())
 }
