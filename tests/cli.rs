@@ -321,7 +321,8 @@ fn explain_with_a_dead_upstream_says_so() {
         );
         let file = file.to_str().unwrap();
         let ended = run(&["explain", "registry-1.docker.io", "--config", file]);
-        assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+        let nobody = format!("no upstream answered: {address}\n");
+        assert_eq!((ended.code, ended.err), (69, nobody));
         for words in ["(down)", "A failed: SERVFAIL", "Server Failure"] {
             assert!(ended.out.contains(words), "no {words:?} in\n{}", ended.out);
         }
