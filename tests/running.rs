@@ -134,8 +134,9 @@ fn a_storm_of_reloads_loses_no_query() {
         client.ask(&wire::query(number, "www.example", wire::AAAA));
         client.ask(&wire::query(number, &format!("n{number}.example"), wire::A));
     }
-    until("as few descriptors as before", || {
-        (program.descriptors() < 64).then_some(())
+    // Sockets towards upstreams are kept for later, a bounded number of them.
+    until("no more descriptors than are kept", || {
+        (program.descriptors() < 300).then_some(())
     });
     assert!(program.lives() && program.memory() < memory + (4 << 20));
 }

@@ -280,8 +280,9 @@ fn ports_and_ids_of_queries_to_upstreams_are_not_to_be_guessed() {
         .iter()
         .map(|asked| wire::id_of(&asked.packet))
         .collect();
-    println!("{} ports", ports.len());
-    assert!(ports.len() >= 190, "{} ports", ports.len());
+    // A loopback upstream is asked from a rotating set of ports, others from a fresh one each time
+    // (`upstream::Datagrams` has that test: here there is no other).
+    assert!(ports.len() >= 60, "{} ports", ports.len());
     assert!(ids.iter().collect::<HashSet<_>>().len() >= 195);
     let near = |pair: &&[u16]| {
         pair[1]
