@@ -384,7 +384,9 @@ impl Flight {
             attempt.state = match attempt.transport {
                 Transport::Stream => Hope::Closed,
                 Transport::Datagram => {
-                    sink(&attempt.server, Trouble::Timeout, turn);
+                    if !attempt.server.was_heard_since(attempt.sent) {
+                        sink(&attempt.server, Trouble::Timeout, turn);
+                    }
                     Hope::Late
                 }
             };
@@ -462,6 +464,7 @@ impl Drop for Flight {
 
 /// An upstream spoke: it is up.
 fn lift(server: &Upstream, turn: &mut Turn<'_>) {
+    server.heard(turn.now);
     if server.state() == State::Down && server.turn(State::Up) {
         turn.steps.push(Step::Up {
             upstream: server.address,
@@ -469,7 +472,7 @@ fn lift(server: &Upstream, turn: &mut Turn<'_>) {
     }
 }
 
-/// An upstream was silent or gone: it is down.
+/// An upstream was silent to all or gone: it is down.
 fn sink(server: &Upstream, trouble: Trouble, turn: &mut Turn<'_>) {
     if server.state() == State::Up && server.turn(State::Down) {
         turn.steps.push(Step::Down {

@@ -1,9 +1,10 @@
 //! What we think of each upstream: up or down, how fast, how busy.
 //!
 //! Shared by all drivers through atomics; nothing here waits or reads a clock. A server that let one
-//! try pass without a word is down at once, so a dead first server costs one try and then none; the
+//! try pass without a word to anybody is down at once, so a dead first server costs one try and then none; the
 //! driver on duty asks it again each second, and any answer lifts it up.
 
+use crate::time::Moment;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct Upstream {
     /// Smoothed round-trip time in microseconds; 0 until the first answer.
     smoothed: AtomicU32,
     in_flight: AtomicU32,
+    /// When it last gave a valid answer, in microseconds.
+    heard: AtomicU64,
     queries: AtomicU64,
     failures: [AtomicU64; Trouble::ALL.len()],
 }
@@ -81,6 +84,7 @@ impl Upstream {
             state: AtomicU8::new(0),
             smoothed: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
+            heard: AtomicU64::new(0),
             queries: AtomicU64::new(0),
             failures: Default::default(),
         }
@@ -155,6 +159,16 @@ impl Upstream {
             old - old / 8 + sample / 8
         };
         self.smoothed.store(new.max(1), Relaxed);
+    }
+
+    /// A valid answer came.
+    pub(super) fn heard(&self, now: Moment) {
+        self.heard.fetch_max(now.as_micros(), Relaxed);
+    }
+
+    /// Whether anybody has had a valid answer since then: one slow name does not make a dead server.
+    pub(super) fn was_heard_since(&self, sent: Moment) -> bool {
+        self.heard.load(Relaxed) > sent.as_micros()
     }
 
     /// Counts trouble.
