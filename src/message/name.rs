@@ -152,11 +152,6 @@ impl Name {
         self.length == 1
     }
 
-    /// Number of labels, the root not counted.
-    pub fn label_count(&self) -> usize {
-        self.suffixes().count() - 1
-    }
-
     /// Wire forms of the name itself, its parent, and so on down to the root.
     pub fn suffixes(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = Some(self.wire());

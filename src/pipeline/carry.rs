@@ -58,7 +58,7 @@ pub(super) enum Purpose {
 pub(super) enum Keep {
     /// It does.
     Remember,
-    /// It was our own refusal: it does not.
+    /// It was our own refusal, or nobody could be asked: it does not.
     Forget,
 }
 
@@ -232,7 +232,12 @@ impl Fetches {
         }
         let ask = running.flight.ask;
         if let Purpose::Shared = running.purpose {
-            self.landed.push_back((ask, landing, Keep::Remember));
+            let keep = if running.flight.tries.is_empty() {
+                Keep::Forget
+            } else {
+                Keep::Remember
+            };
+            self.landed.push_back((ask, landing, keep));
             return;
         }
         match std::mem::replace(&mut running.purpose, Purpose::Done) {

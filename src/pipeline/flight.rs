@@ -22,7 +22,8 @@ pub(super) struct Flight {
     pub(super) ask: Ask,
     servers: Servers,
     choice: Choice,
-    tries: Vec<Try>,
+    /// None where there was no server, or no room, to ask at all.
+    pub(super) tries: Vec<Try>,
     /// What the last upstream that answered at all said, where it was no help.
     failed: Option<Failed>,
     /// Somebody sent what was no answer.
@@ -67,7 +68,7 @@ enum Stage {
 
 /// One query to one server.
 #[derive(Debug)]
-struct Try {
+pub(super) struct Try {
     server: Arc<Upstream>,
     transport: Transport,
     id: u16,
