@@ -111,6 +111,8 @@ impl<K: Copy> Datagrams<K> {
         socket.key = Some(key);
         if !matches!(socket.kind, Kind::Near(_)) {
             connect_unspec(&socket.descriptor)?;
+            // Nothing reaches it now: what came to its former port answers no new query.
+            while recv(&socket.descriptor, &mut *self.buffer, RecvFlags::DONTWAIT).is_ok() {}
             connect(&socket.descriptor, &server)?;
         }
         let send = || send(&socket.descriptor, packet, SendFlags::empty());
