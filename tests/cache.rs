@@ -66,7 +66,6 @@ fn a_cache_of_nothing_keeps_nothing() {
     let cache = Cache::new(0, SEED);
     cache.keep(&question(1), entry(answer(1, 1), 0));
     assert!(cache.look(&question(1), |_| ()).is_none());
-    cache.forget(&question(1));
     assert_eq!(cache.usage(), unsix::cache::Usage::default());
 }
 
@@ -236,8 +235,7 @@ fn four_threads_get_nothing_but_what_was_kept() {
                 for round in 0..10_000_u32 {
                     let number = round.wrapping_mul(2_654_435_761).wrapping_add(thread) % 6_000;
                     match round % 16 {
-                        0 => cache.forget(&question(number)),
-                        1..8 => cache.keep(
+                        0..8 => cache.keep(
                             &question(number),
                             entry(answer(number, 1), u64::from(number)),
                         ),
@@ -265,7 +263,6 @@ fn four_threads_get_nothing_but_what_was_kept() {
 enum Step {
     Keep { number: u32, count: usize },
     Look { number: u32 },
-    Forget { number: u32 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -274,7 +271,6 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (number.clone(), prop_oneof![9 => 1..8_usize, 1 => 8..700_usize])
             .prop_map(|(number, count)| Step::Keep { number, count }),
         5 => number.clone().prop_map(|number| Step::Look { number }),
-        1 => number.prop_map(|number| Step::Forget { number }),
     ]
 }
 
@@ -300,11 +296,6 @@ proptest! {
                     if let Some(found) = found {
                         prop_assert!(model.get(&number).is_some_and(|kept| Arc::ptr_eq(kept, &found)));
                     }
-                }
-                Step::Forget { number } => {
-                    cache.forget(&question(number));
-                    model.remove(&number);
-                    prop_assert!(cache.look(&question(number), |_| ()).is_none());
                 }
             }
             prop_assert!(cache.usage().octets <= size);

@@ -76,7 +76,7 @@ fn counters_move_with_what_clients_get() {
     let cases = [
         ("unsix_queries_total{transport=\"udp\"}", 8.0),
         ("unsix_queries_total{transport=\"tcp\"}", 0.0),
-        ("unsix_queries_unanswered_total{reason=\"not_a_query\"}", 1.0),
+        ("unsix_queries_unanswered_total", 1.0),
         ("unsix_replies_total{source=\"cache\",rcode=\"noerror\"}", 1.0),
         ("unsix_replies_total{source=\"upstream\",rcode=\"noerror\"}", 2.0),
         ("unsix_replies_total{source=\"filtered\",rcode=\"noerror\"}", 1.0),

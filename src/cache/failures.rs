@@ -14,15 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How a question failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The RCODE that clients get.
-    pub rcode: Rcode,
-    /// EDE info-code of the first failure (22, 23, or what upstream said).
-    pub ede: Option<u16>,
-}
-
 /// Failures kept with their RCODE for a short time. At most 16,384 questions.
 pub struct Failures {
     hashing: Hashing,
@@ -50,7 +41,7 @@ impl Failures {
 
     /// The question failed just now. While a former failure is active nothing changes: what fails
     /// beside it was asked before it was known.
-    pub fn record(&self, question: &Question, failure: Failure, now: Moment) {
+    pub fn record(&self, question: &Question, failure: Rcode, now: Moment) {
         let (asked, place) = self.place(question);
         let Some(mut ring) = self.ring(place) else {
             return;
@@ -73,7 +64,7 @@ impl Failures {
     }
 
     /// The failure that is to be given out instead of asking again.
-    pub fn active(&self, question: &Question, now: Moment) -> Option<Failure> {
+    pub fn active(&self, question: &Question, now: Moment) -> Option<Rcode> {
         // Relaxed: a failure noticed a moment late costs one more query upstream.
         if now.as_micros() >= self.quiet_from.load(Ordering::Relaxed) {
             return None;
@@ -110,7 +101,7 @@ impl Failures {
 struct Failing {
     key: Key,
     fingerprint: u32,
-    failure: Failure,
+    failure: Rcode,
     until: Moment,
     /// How often it failed in a row, the first time not counted.
     repeats: usize,
@@ -128,7 +119,7 @@ const LONGEST_SPAN: Duration = Duration::from_secs(5);
 const MEMORY: Duration = Duration::from_secs(10);
 
 impl Failing {
-    fn new(place: Place, asked: Asked<'_>, failure: Failure, now: Moment) -> Self {
+    fn new(place: Place, asked: Asked<'_>, failure: Rcode, now: Moment) -> Self {
         let fingerprint = place.fingerprint;
         Self {
             key: Key::new(asked),
@@ -139,7 +130,7 @@ impl Failing {
         }
     }
 
-    fn fail_again(&mut self, failure: Failure, now: Moment) {
+    fn fail_again(&mut self, failure: Rcode, now: Moment) {
         if now >= self.until {
             let lasts = now.since(self.until) <= MEMORY;
             self.repeats = if lasts {
@@ -226,15 +217,6 @@ mod tests {
     use super::*;
     use crate::message::{Kind, Name};
 
-    const SILENCE: Failure = Failure {
-        rcode: Rcode::SERV_FAIL,
-        ede: Some(22),
-    };
-    const REFUSAL: Failure = Failure {
-        rcode: Rcode::REFUSED,
-        ede: None,
-    };
-
     fn question(number: u32) -> Question {
         let name = Name::parse(&format!("host-{number}.example")).unwrap();
         Question {
@@ -268,10 +250,10 @@ mod tests {
             (39_001, 40_001, "over ten seconds later: a first one again"),
         ];
         for (now, until, why) in row {
-            failures.record(&question, SILENCE, at(now));
+            failures.record(&question, Rcode::SERV_FAIL, at(now));
             assert_eq!(
                 failures.active(&question, at(until - 1)),
-                Some(SILENCE),
+                Some(Rcode::SERV_FAIL),
                 "{why}"
             );
             assert_eq!(failures.active(&question, at(until)), None, "{why}");
@@ -282,12 +264,15 @@ mod tests {
     fn a_success_ends_the_row() {
         let failures = Failures::new(1);
         failures.clear(&question(1));
-        failures.record(&question(1), SILENCE, at(0));
-        failures.record(&question(1), REFUSAL, at(1_000));
-        assert_eq!(failures.active(&question(1), at(2_500)), Some(REFUSAL));
+        failures.record(&question(1), Rcode::SERV_FAIL, at(0));
+        failures.record(&question(1), Rcode::REFUSED, at(1_000));
+        assert_eq!(
+            failures.active(&question(1), at(2_500)),
+            Some(Rcode::REFUSED)
+        );
         failures.clear(&question(1));
         assert_eq!(failures.active(&question(1), at(2_500)), None);
-        failures.record(&question(1), SILENCE, at(2_600));
+        failures.record(&question(1), Rcode::SERV_FAIL, at(2_600));
         assert_eq!(
             failures.active(&question(1), at(3_600)),
             None,
@@ -298,7 +283,7 @@ mod tests {
     #[test]
     fn questions_fail_apart() {
         let failures = Failures::new(1);
-        failures.record(&question(1), SILENCE, at(0));
+        failures.record(&question(1), Rcode::SERV_FAIL, at(0));
         let others = [
             ("name", question(2)),
             (
@@ -326,14 +311,14 @@ mod tests {
         for (why, other) in others {
             assert_eq!(failures.active(&other, at(1)), None, "{why}");
         }
-        assert_eq!(failures.active(&question(1), at(1)), Some(SILENCE));
+        assert_eq!(failures.active(&question(1), at(1)), Some(Rcode::SERV_FAIL));
     }
 
     #[test]
     fn a_flood_pushes_out_the_oldest() {
         let failures = Failures::new(1);
         for number in 0..40_000 {
-            failures.record(&question(number), SILENCE, at(0));
+            failures.record(&question(number), Rcode::SERV_FAIL, at(0));
         }
         let active = |numbers: std::ops::Range<u32>| {
             numbers

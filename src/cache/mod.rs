@@ -36,7 +36,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use failures::{Failure, Failures};
+pub use failures::Failures;
 pub use ttl::{Times, lifetime};
 
 use crate::message::{Answer, Question};
@@ -123,15 +123,6 @@ impl Cache {
         let place = self.hashing.place(asked);
         if let Some(mut shard) = self.shard(place) {
             shard.keep(place.fingerprint, asked, Entry { hits: 0, ..entry });
-        }
-    }
-
-    /// Forgets what is kept for the question.
-    pub fn forget(&self, question: &Question) {
-        let asked = Asked::from(question);
-        let place = self.hashing.place(asked);
-        if let Some(mut shard) = self.shard(place) {
-            shard.forget(place.fingerprint, asked);
         }
     }
 

@@ -1,7 +1,7 @@
 //! One metric line for each reply: where it came from, its code, its rule.
 
 use crate::message::{Kind, Name};
-use crate::metrics::{self, Rules, Transport, Unanswered, Worker};
+use crate::metrics::{self, Rules, Transport, Worker};
 use crate::pipeline::{Settings, Source, Tally};
 use std::fmt;
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ impl Counter {
 
     /// A packet got no reply.
     pub fn unanswered(&self) {
-        self.worker.unanswered(Unanswered::NotAQuery);
+        self.worker.unanswered();
     }
 
     /// An answer is fetched before it expires, or a SOA in the background.

@@ -1,6 +1,7 @@
 //! Work that other threads hand to a UDP worker.
 
 use crate::pipeline::{Exchange, Origin};
+use crate::upstream::stream::ExchangeError;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,16 +22,16 @@ pub enum Errand {
         /// The query.
         query: Vec<u8>,
     },
-    /// What came of an exchange over a stream: the answer, or that there is none.
+    /// What came of an exchange over a stream.
     Streamed {
         /// Which.
         exchange: Exchange,
-        /// The message.
-        answer: Option<Vec<u8>>,
+        /// The message, or why there is none.
+        answer: Result<Vec<u8>, ExchangeError>,
     },
     /// The settings have changed, or were just made: look for loops.
     ProbeForLoops,
-    /// Hear no more clients, finish what is in flight, and end.
+    /// Serve until nothing is in flight, and end.
     Drain,
 }
 

@@ -12,10 +12,11 @@ use super::sys::{Inbound, Local, Outbound};
 use crate::message::Transport;
 use crate::metrics;
 use crate::pipeline::{
-    Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Via,
+    Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Trouble,
+    Via,
 };
 use crate::time::Moment;
-use crate::upstream::stream;
+use crate::upstream::stream::{self, ExchangeError};
 use crate::upstream::{Datagrams, Heard};
 use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -173,7 +174,8 @@ impl Worker {
                 fetches.on(Event::Packet { exchange, packet }, now, actions);
             }
             Heard::Unreachable(exchange) => {
-                fetches.on(Event::Unreachable { exchange }, now, actions);
+                let trouble = Trouble::Unreachable;
+                fetches.on(Event::Failed { exchange, trouble }, now, actions);
             }
             Heard::Woken => woken = true,
         })?;
@@ -192,8 +194,11 @@ impl Worker {
                 Errand::Refresh { query } => fetches.refresh(&query, now, actions),
                 Errand::Streamed { exchange, answer } => {
                     let event = match &answer {
-                        Some(packet) => Event::Packet { exchange, packet },
-                        None => Event::Unreachable { exchange },
+                        Ok(packet) => Event::Packet { exchange, packet },
+                        Err(error) => Event::Failed {
+                            exchange,
+                            trouble: trouble_of(*error),
+                        },
                     };
                     fetches.on(event, now, actions);
                 }
@@ -254,8 +259,14 @@ impl Worker {
                 .entry(exchange.fetch)
                 .or_default()
                 .push(number),
-            Err(_) => {
-                let event = Event::Unreachable { exchange };
+            Err(error) => {
+                let trouble = match error.raw_os_error() {
+                    Some(
+                        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN,
+                    ) => Trouble::NoSocket,
+                    _ => Trouble::Unreachable,
+                };
+                let event = Event::Failed { exchange, trouble };
                 self.parts.fetches.on(event, now, &mut self.actions);
             }
         }
@@ -265,9 +276,7 @@ impl Worker {
         let inbox = Arc::clone(&self.parts.inbox);
         self.parts.streams.spawn(async move {
             let accept = |message: &[u8]| is_reply_to(&packet, message);
-            let answer = stream::exchange(upstream, &packet, STREAM_LIMIT, accept)
-                .await
-                .ok();
+            let answer = stream::exchange(upstream, &packet, STREAM_LIMIT, accept).await;
             inbox.leave(Errand::Streamed { exchange, answer });
         });
     }
@@ -335,6 +344,14 @@ fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
     query.get(..2) == message.get(..2)
         && message.get(2).is_some_and(|flags| flags & 0x80 != 0)
         && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
+}
+
+fn trouble_of(error: ExchangeError) -> Trouble {
+    match error {
+        ExchangeError::Timeout => Trouble::Timeout,
+        ExchangeError::Unreachable | ExchangeError::Closed => Trouble::Unreachable,
+        ExchangeError::Garbled => Trouble::Garbled,
+    }
 }
 
 fn log(note: &Note) {

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[repr(align(128))]
 pub struct Worker {
     queries: [AtomicU64; Transport::COUNT],
-    unanswered: [AtomicU64; Unanswered::COUNT],
+    unanswered: AtomicU64,
     replies: [[AtomicU64; Rcode::COUNT]; Source::COUNT],
     truncated: AtomicU64,
     prefetches: AtomicU64,
@@ -44,7 +44,7 @@ impl Worker {
     pub const fn new() -> Self {
         Self {
             queries: [const { AtomicU64::new(0) }; Transport::COUNT],
-            unanswered: [const { AtomicU64::new(0) }; Unanswered::COUNT],
+            unanswered: AtomicU64::new(0),
             replies: [const { [const { AtomicU64::new(0) }; Rcode::COUNT] }; Source::COUNT],
             truncated: AtomicU64::new(0),
             prefetches: AtomicU64::new(0),
@@ -59,8 +59,8 @@ impl Worker {
     }
 
     /// A message got no reply.
-    pub fn unanswered(&self, reason: Unanswered) {
-        add_at(&self.unanswered, reason as usize);
+    pub fn unanswered(&self) {
+        add(&self.unanswered);
     }
 
     /// A reply went out; `rcode` is the whole one, its EDNS bits included.
@@ -120,28 +120,6 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
-        }
-    }
-}
-
-/// Why a message got no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
-    /// It is no query: a response, or too short to carry an id.
-    NotAQuery,
-    /// As many queries are in flight as we carry at once.
-    Overload,
-}
-
-impl Unanswered {
-    const COUNT: usize = Self::ALL.len();
-    const ALL: [Self; 2] = [Self::NotAQuery, Self::Overload];
-
-    /// The value of the `reason` label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::NotAQuery => "not_a_query",
-            Self::Overload => "overload",
         }
     }
 }

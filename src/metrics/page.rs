@@ -4,7 +4,7 @@
 //! in the order of the table.
 
 use super::table::{Kind, Metric, TABLE};
-use super::{Rcode, Rules, Source, Transport, Unanswered, Worker};
+use super::{Rcode, Rules, Source, Transport, Worker};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -68,7 +68,7 @@ pub fn render(workers: &[&Worker], rules: &Rules, gauges: &Gauges) -> String {
 #[derive(Debug)]
 pub(super) struct Scrape {
     pub(super) queries: [u64; Transport::COUNT],
-    pub(super) unanswered: [u64; Unanswered::COUNT],
+    pub(super) unanswered: u64,
     pub(super) replies: [[u64; Rcode::COUNT]; Source::COUNT],
     pub(super) truncated: u64,
     pub(super) prefetches: u64,
@@ -99,7 +99,7 @@ impl Scrape {
         };
         Self {
             queries: std::array::from_fn(|at| sum(&|worker| worker.queries.get(at))),
-            unanswered: std::array::from_fn(|at| sum(&|worker| worker.unanswered.get(at))),
+            unanswered: sum(&|worker| Some(&worker.unanswered)),
             replies: std::array::from_fn(|source| {
                 std::array::from_fn(|rcode| sum(&|worker| worker.replies.get(source)?.get(rcode)))
             }),

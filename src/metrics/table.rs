@@ -4,7 +4,7 @@
 //! nowhere else.
 
 use super::page::{Sample, Scrape, number};
-use super::{Rcode, Source, Transport, Unanswered};
+use super::{Rcode, Source, Transport};
 use Kind::{Counter, Gauge, Info};
 
 /// One metric of the page.
@@ -51,8 +51,8 @@ pub const TABLE: &[Metric] = &[
         help: "The version that runs", samples: version },
     Metric { name: "unsix_queries_total", kind: Counter, labels: &["transport"],
         help: "Messages that came from clients", samples: queries },
-    Metric { name: "unsix_queries_unanswered_total", kind: Counter, labels: &["reason"],
-        help: "Messages from clients that got no reply", samples: unanswered },
+    Metric { name: "unsix_queries_unanswered_total", kind: Counter, labels: &[],
+        help: "Messages from clients that are no queries and got no reply", samples: unanswered },
     Metric { name: "unsix_replies_total", kind: Counter, labels: &["source", "rcode"],
         help: "Replies to clients, by where their content came from", samples: replies },
     Metric { name: "unsix_replies_truncated_total", kind: Counter, labels: &[],
@@ -102,10 +102,7 @@ fn queries(scrape: &Scrape) -> Vec<Sample> {
 }
 
 fn unanswered(scrape: &Scrape) -> Vec<Sample> {
-    let counts = Unanswered::ALL.iter().zip(&scrape.unanswered);
-    counts
-        .map(|(reason, &count)| Sample::count(&[reason.label()], count))
-        .collect()
+    vec![Sample::count(&[], scrape.unanswered)]
 }
 
 fn replies(scrape: &Scrape) -> Vec<Sample> {

@@ -1,6 +1,6 @@
 //! What drivers tell fetches, and what fetches tell drivers.
 
-use super::{Origin, Tally};
+use super::{Origin, Tally, Trouble};
 use crate::message::Transport;
 use std::net::SocketAddr;
 
@@ -23,10 +23,12 @@ pub enum Event<'a> {
         /// The bytes.
         packet: &'a [u8],
     },
-    /// The upstream cannot be reached: refused, no route, or a stream that broke or took too long.
-    Unreachable {
+    /// Nothing comes of it: refused, no route, a stream that broke or took too long, or no socket to send from.
+    Failed {
         /// Which exchange.
         exchange: Exchange,
+        /// Why.
+        trouble: Trouble,
     },
 }
 

@@ -126,8 +126,8 @@ impl Fetches {
             Event::Packet { exchange, packet } => self.fly(exchange.fetch, |flight, turn| {
                 flight.on_packet(exchange.attempt, packet, turn);
             }),
-            Event::Unreachable { exchange } => self.fly(exchange.fetch, |flight, turn| {
-                flight.on_unreachable(exchange.attempt, turn);
+            Event::Failed { exchange, trouble } => self.fly(exchange.fetch, |flight, turn| {
+                flight.on_failed(exchange.attempt, trouble, turn);
             }),
         }
         self.end(actions);

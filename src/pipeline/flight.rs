@@ -8,6 +8,7 @@
 //!
 //! Never more than six packets for one question, and three tries that nobody answers.
 
+use super::attempt::{Hope, Manner, Try};
 use super::health::{State, Trouble, Upstream};
 use super::settings::Servers;
 use crate::message::{self, Answer, Ask, Flaw, Judgement, Meaning, Rcode, Transport};
@@ -41,18 +42,6 @@ pub(super) enum Choice {
     Once,
 }
 
-/// How a question is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    Datagram,
-    /// For a server that may not know it.
-    WithoutEdns,
-    /// As the datagram that came back truncated.
-    Stream {
-        edns: bool,
-    },
-}
-
 /// How far a flight is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -64,29 +53,6 @@ enum Stage {
     Behind,
     /// Ended.
     Landed,
-}
-
-/// One query to one server.
-#[derive(Debug)]
-pub(super) struct Try {
-    server: Arc<Upstream>,
-    transport: Transport,
-    id: u16,
-    edns: bool,
-    sent: Moment,
-    until: Moment,
-    state: Hope,
-}
-
-/// What may still come of a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hope {
-    /// Its time runs.
-    Waiting,
-    /// Its time is over; an answer still counts.
-    Late,
-    /// Nothing comes any more.
-    Closed,
 }
 
 /// What the driver of a flight has to do.
@@ -228,38 +194,17 @@ impl Flight {
     }
 
     fn send(&mut self, server: &Arc<Upstream>, manner: Manner, turn: &mut Turn<'_>) {
-        let before = self
-            .tries
-            .iter()
-            .filter(|t| Arc::ptr_eq(&t.server, server))
-            .count();
-        let (transport, span) = match manner {
-            Manner::Stream { .. } => (Transport::Stream, STREAM_TRY),
-            _ => (
-                Transport::Datagram,
-                server.patience() * (1 << before.min(3)),
-            ),
-        };
-        let id = (turn.draw)();
-        let edns = !matches!(manner, Manner::WithoutEdns | Manner::Stream { edns: false });
+        let before = self.tries.iter().filter(|t| Arc::ptr_eq(&t.server, server));
+        let new = Try::new(server, manner, before.count(), turn);
         let mut packet = Vec::with_capacity(64);
-        message::write_query(&self.ask, id, edns, &mut packet);
+        message::write_query(&self.ask, new.id, new.edns, &mut packet);
         turn.steps.push(Step::Send {
             attempt: u8::try_from(self.tries.len()).unwrap_or(u8::MAX),
             upstream: server.address,
-            transport,
+            transport: new.transport,
             packet,
         });
-        server.asked();
-        self.tries.push(Try {
-            server: Arc::clone(server),
-            transport,
-            id,
-            edns,
-            sent: turn.now,
-            until: turn.now + span,
-            state: Hope::Waiting,
-        });
+        self.tries.push(new);
     }
 
     /// A packet came for a try, from the peer it was sent to.
@@ -277,7 +222,7 @@ impl Flight {
             Judgement::WithoutEdns => return self.ask_without_edns(attempt, &server, turn),
             Judgement::Answer(_) | Judgement::EndlessChain | Judgement::Truncated => {}
         }
-        hit.state = Hope::Closed;
+        hit.close();
         let edns = hit.edns;
         if hit.transport == Transport::Datagram {
             server.heard_after(turn.now.since(hit.sent));
@@ -328,7 +273,7 @@ impl Flight {
             Flaw::Garbled => Trouble::Garbled,
         });
         if hit.transport == Transport::Stream {
-            hit.state = Hope::Closed;
+            hit.close();
             self.advance(turn);
         }
     }
@@ -342,18 +287,19 @@ impl Flight {
         }
     }
 
-    /// The server of a try cannot be reached.
-    pub(super) fn on_unreachable(&mut self, attempt: u8, turn: &mut Turn<'_>) {
+    /// Nothing comes of a try.
+    pub(super) fn on_failed(&mut self, attempt: u8, trouble: Trouble, turn: &mut Turn<'_>) {
         let Some(hit) = self.tries.get_mut(usize::from(attempt)) else {
             return;
         };
         if self.stage == Stage::Landed || hit.state == Hope::Closed {
             return;
         }
-        hit.state = Hope::Closed;
-        hit.server.troubled(Trouble::Unreachable);
-        if hit.transport == Transport::Datagram {
-            sink(&hit.server, Trouble::Unreachable, turn);
+        hit.close();
+        hit.server.troubled(trouble);
+        // A stream that failed says little, and a socket that we lack nothing about the server.
+        if hit.transport == Transport::Datagram && trouble == Trouble::Unreachable {
+            sink(&hit.server, trouble, turn);
         }
         self.advance(turn);
     }
@@ -382,15 +328,15 @@ impl Flight {
                 continue;
             }
             attempt.server.troubled(Trouble::Timeout);
-            attempt.state = match attempt.transport {
-                Transport::Stream => Hope::Closed,
+            match attempt.transport {
+                Transport::Stream => attempt.close(),
                 Transport::Datagram => {
                     if !attempt.server.was_heard_since(attempt.sent) {
                         sink(&attempt.server, Trouble::Timeout, turn);
                     }
-                    Hope::Late
+                    attempt.state = Hope::Late;
                 }
-            };
+            }
         }
         if self.stage == Stage::Asking && self.limits.slow <= turn.now {
             self.stage = Stage::Slow;
@@ -455,14 +401,6 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
-    fn drop(&mut self) {
-        for attempt in &self.tries {
-            attempt.server.settled();
-        }
-    }
-}
-
 /// An upstream spoke: it is up.
 fn lift(server: &Upstream, turn: &mut Turn<'_>) {
     server.heard(turn.now);
@@ -487,8 +425,6 @@ fn sink(server: &Upstream, trouble: Trouble, turn: &mut Turn<'_>) {
 const MOST_PACKETS: usize = 6;
 /// Tries for one question that nobody answers.
 const MOST_SILENT: usize = 3;
-/// One try over a stream.
-const STREAM_TRY: Duration = Duration::from_secs(1);
 /// How long past its clients a flight still listens, for the cache.
 const LINGER: Duration = Duration::from_millis(2500);
 /// RFC 8914 §4.23.

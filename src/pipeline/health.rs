@@ -42,6 +42,8 @@ pub enum Trouble {
     Timeout,
     /// Refused, no route, or a stream that broke.
     Unreachable,
+    /// We had no socket to send from: it says nothing about the upstream.
+    NoSocket,
     /// SERVFAIL, REFUSED, FORMERR, NOTIMP or another RCODE that is no answer.
     Rcode,
     /// A packet with another id or question.
@@ -54,9 +56,10 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every kind, in the order of [`Upstream::failures`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Timeout,
         Self::Unreachable,
+        Self::NoSocket,
         Self::Rcode,
         Self::Mismatch,
         Self::Garbled,
@@ -68,6 +71,7 @@ impl Trouble {
         match self {
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
+            Self::NoSocket => "no_socket",
             Self::Rcode => "rcode",
             Self::Mismatch => "mismatch",
             Self::Garbled => "garbled",
@@ -191,7 +195,7 @@ impl Upstream {
 
 /// Bounds of one try (answers.md 10).
 const SHORTEST_TRY: Duration = Duration::from_millis(300);
-const LONGEST_TRY: Duration = Duration::from_millis(800);
+pub(super) const LONGEST_TRY: Duration = Duration::from_millis(800);
 /// A try at a server whose round trip nobody has measured.
 const UNKNOWN: Duration = Duration::from_millis(400);
 /// Questions in flight at one upstream.

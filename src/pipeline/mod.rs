@@ -14,6 +14,7 @@
 //! choose upstreams by health and judge what comes (`flight`, `health`), keep what upstream said, then
 //! go on at 5. Drivers carry the bytes and tell the time; nothing here opens a socket or reads a clock.
 
+mod attempt;
 mod carry;
 mod check;
 mod events;
@@ -33,7 +34,7 @@ mod tell;
 mod timers;
 mod zones;
 
-use crate::cache::{Cache, Entry, Failure, Failures, Usage};
+use crate::cache::{Cache, Entry, Failures, Usage};
 use crate::config::Config;
 use crate::message::{self, Kind, Meaning, Query, Question, Rcode, Transport};
 use crate::time::Moment;
@@ -273,11 +274,7 @@ impl Pipeline {
 
     /// Remembers a failure (RFC 9520 §3.2).
     fn keep_failure(&self, question: &Question, failed: &Failed, now: Moment) {
-        let failure = Failure {
-            rcode: failed.rcode,
-            ede: failed.ede,
-        };
-        self.failures.record(question, failure, now);
+        self.failures.record(question, failed.rcode, now);
     }
 
     /// What the cache takes.

@@ -80,11 +80,11 @@ impl Pipeline {
 
     /// A failure that is remembered: the stale answer, or the failure again.
     fn failed_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Option<Outcome> {
-        let failure = self.failures.active(&to.query.question, to.now)?;
+        let rcode = self.failures.active(&to.query.question, to.now)?;
         if let Some(stale) = self.stale(to.settings, &to.query.question, to.now) {
             return Some(said(self.give(to, Given::of(&stale), reply)));
         }
-        Some(said(write_code(to, failure.rcode, CACHED_ERROR, reply)))
+        Some(said(write_code(to, rcode, CACHED_ERROR, reply)))
     }
 
     /// AAAA and ANY: what the cache says of both questions may be enough.
@@ -134,13 +134,13 @@ impl Pipeline {
     }
 
     fn failed_slot(&self, to: Audience<'_>, question: &Question) -> Slot {
-        let Some(failure) = self.failures.active(question, to.now) else {
+        let Some(rcode) = self.failures.active(question, to.now) else {
             return Slot::Open;
         };
         match self.memory(to.settings, question, to.now) {
             Some(stale) => Slot::Said(stale),
             None => Slot::Failed(Failed {
-                rcode: failure.rcode,
+                rcode,
                 ede: Some(CACHED_ERROR),
                 answer: None,
             }),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use unsix::config::Config;
 use unsix::message::Transport;
 use unsix::pipeline::{
-    Action, Client, Duty, Event, Exchange, Fetches, Origin, Outcome, Pipeline, Tally, Via,
+    Action, Client, Duty, Event, Exchange, Fetches, Origin, Outcome, Pipeline, Tally, Trouble, Via,
 };
 use unsix::time::Moment;
 
@@ -418,7 +418,10 @@ impl World {
                 self.drive(driver, |fetches, now, actions| {
                     let event = match &packet {
                         Some(packet) => Event::Packet { exchange, packet },
-                        None => Event::Unreachable { exchange },
+                        None => Event::Failed {
+                            exchange,
+                            trouble: Trouble::Unreachable,
+                        },
                     };
                     fetches.on(event, now, actions);
                 })?;
