@@ -26,11 +26,12 @@ use crate::metrics;
 use crate::pipeline::{Duty, Fetches, Pipeline};
 use crate::time::Moment;
 use crate::upstream::system::{self, SystemError};
+use rustix::process::{Resource, getrlimit};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::thread::{self, JoinHandle};
 use tokio::sync::watch as signal;
 
@@ -55,8 +56,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Arc<metrics::Rules>,
     pub(crate) clock: Clock,
     pub(crate) pulses: Vec<Arc<AtomicU64>>,
-    /// A self-query was answered and nobody told us to stop.
-    pub(crate) ready: AtomicBool,
+    /// Starting, ready or stopping: it never goes back.
+    pub(crate) stage: AtomicU8,
     /// A worker ended on its own: nothing will be right until somebody restarts us.
     pub(crate) broken: AtomicBool,
     pub(crate) reloads: watch::Reloads,
@@ -217,14 +218,14 @@ impl Shared {
         let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
         Ok(Self {
             pipeline: Arc::new(Pipeline::new(config, upstreams, seed)),
-            connections: Arc::new(Connections::new()),
+            connections: Arc::new(Connections::within(descriptors())),
             inboxes: inboxes.collect::<io::Result<_>>()?,
             // One for each worker, and the last for streams.
             counts: (0..=workers).map(|_| Arc::default()).collect(),
             rules: Arc::default(),
             clock: Clock::start(),
             pulses: (0..workers).map(|_| Arc::default()).collect(),
-            ready: AtomicBool::new(false),
+            stage: AtomicU8::default(),
             broken: AtomicBool::new(false),
             reloads: watch::Reloads::default(),
             log,
@@ -246,7 +247,7 @@ impl Shared {
     }
 
     fn drain(&self, stop: &signal::Sender<bool>) {
-        self.set_ready(false);
+        self.leave_service();
         // Nobody listens any more where the streams thread has ended.
         let _ = stop.send(true);
         for inbox in &self.inboxes {
@@ -385,6 +386,14 @@ fn start_workers(
         );
     }
     Ok(threads)
+}
+
+/// How many files and sockets this process may hold open.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// Random octets of the kernel's.

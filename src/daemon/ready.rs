@@ -13,11 +13,20 @@ use tokio::net::UdpSocket;
 impl Shared {
     /// Whether a self-query has been answered.
     pub(super) fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
+        self.stage.load(Relaxed) == READY
     }
 
-    pub(super) fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Relaxed);
+    /// False where we are stopping already.
+    fn enter_service(&self) -> bool {
+        let entered = self
+            .stage
+            .compare_exchange(STARTING, READY, Relaxed, Relaxed);
+        entered.is_ok()
+    }
+
+    /// For good: an answer to the self-query may still be under way.
+    pub(super) fn leave_service(&self) {
+        self.stage.store(STOPPING, Relaxed);
     }
 
     /// Whether a thread has ended that should not.
@@ -38,8 +47,9 @@ impl Shared {
         let address = reachable(listener);
         loop {
             if ask(address).await.is_some() {
-                self.set_ready(true);
-                tracing::info!("ready");
+                if self.enter_service() {
+                    tracing::info!("ready");
+                }
                 return;
             }
             tokio::time::sleep(RETRY).await;
@@ -89,6 +99,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     }
     address
 }
+
+/// The stages of a daemon's life.
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
 
 /// `. NS`, RD=1.
 const ROOT_NS: [u8; 17] = [0x75, 0x36, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];

@@ -41,6 +41,13 @@ impl Connections {
         Self::with_caps(512, 64)
     }
 
+    /// The same for a process with few descriptors: a quarter of them, for each question in flight needs
+    /// one too, and UDP must not suffer from who connects.
+    pub fn within(descriptors: usize) -> Self {
+        let most = (descriptors / 4).max(1);
+        Self::with_caps(most.min(512), most.min(64))
+    }
+
     pub(super) fn with_caps(in_all: usize, per_client: usize) -> Self {
         Self {
             in_all,
