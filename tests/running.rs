@@ -70,6 +70,44 @@ fn a_dead_upstream_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn who_is_told_to_stop_gets_ready_no_more() {
+    let upstream = Upstream::silent();
+    let folder = Folder::new();
+    let file = folder.write("unsix.yaml", config(&upstream, ""));
+    let mut program = Program::start(&file, "exec \"$0\" \"$@\"");
+    Client::of(program.address()).send(&wire::query(1, "www.example", wire::A));
+    until("the question at the upstream", || {
+        upstream.asked("www.example.").first().map(drop)
+    });
+    // The self-query is answered 900 ms after the start at the latest, the client's question later.
+    program.signal(Signal::TERM);
+    assert_eq!(program.ends(), Some(0));
+    assert_eq!(program.count(" ready"), 0, "{:#?}", program.lines());
+}
+
+#[test]
+fn with_few_descriptors_connections_leave_some_for_udp() {
+    let upstream = Upstream::plain();
+    let folder = Folder::new();
+    let file = folder.write("unsix.yaml", config(&upstream, "threads: 2"));
+    let program = Program::serve_within(64, &file);
+    let server = program.address();
+    let open: Vec<_> = (0..80).map(|_| Connection::to(server)).collect();
+    let client = Client::of(server);
+    for number in 0..50 {
+        let query = wire::query(number, &format!("n{number}.example"), wire::A);
+        assert_eq!(wire::addresses(&client.ask(&query)).len(), 1);
+    }
+    assert_eq!(program.count("upstream is down"), 0);
+    drop(open);
+    until("a place for a connection", || {
+        let mut connection = Connection::to(server);
+        connection.send(&[wire::query(1, "n1.example", wire::A)]);
+        connection.receive()
+    });
+}
+
+#[test]
 fn it_starts_again_on_the_port_it_was_killed_on() {
     let upstream = Upstream::plain();
     let folder = Folder::new();

@@ -69,14 +69,14 @@ impl Connection {
         Self { stream }
     }
 
-    /// Sends queries in one go.
+    /// Sends queries in one go. That the server has closed is found out by [`Self::receive`].
     pub(crate) fn send(&mut self, queries: &[Vec<u8>]) {
         let mut octets = Vec::new();
         for query in queries {
             octets.extend(u16::try_from(query.len()).unwrap().to_be_bytes());
             octets.extend(query);
         }
-        self.stream.write_all(&octets).unwrap();
+        let _ = self.stream.write_all(&octets);
     }
 
     /// The next reply; none when the server has closed, or after 4 s.

@@ -40,9 +40,25 @@ pub(crate) struct Program {
 impl Program {
     /// Runs with this configuration file, and waits until it is ready.
     pub(crate) fn serve(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_unsix"))
-            .arg("run")
-            .arg("--config")
+        let program = Self::start(config, "exec \"$0\" \"$@\"");
+        program.says("ready");
+        program
+    }
+
+    /// The same, with so many descriptors at most.
+    pub(crate) fn serve_within(descriptors: usize, config: &Path) -> Self {
+        let program = Self::start(
+            config,
+            &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""),
+        );
+        program.says("ready");
+        program
+    }
+
+    /// Runs by way of a shell, and waits for nothing.
+    pub(crate) fn start(config: &Path, script: &str) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_unsix"), "run", "--config"])
             .arg(config)
             .stderr(Stdio::piped())
             .spawn()
@@ -54,9 +70,7 @@ impl Program {
                 heard.lock().unwrap().push(line);
             }
         });
-        let program = Self { child, lines };
-        program.says("ready");
-        program
+        Self { child, lines }
     }
 
     /// Waits for a line that holds these words.
