@@ -90,7 +90,11 @@ impl<K: Copy> Datagrams<K> {
         let kind = Kind::of(server);
         let number = match self.take_idle(kind) {
             Some(number) => number,
-            None => self.open(kind)?,
+            // Where no descriptor is to be had, a smaller set must do.
+            None => self.open(kind).or_else(|error| {
+                let idle = self.idle.get_mut(&kind);
+                idle.and_then(VecDeque::pop_front).ok_or(error)
+            })?,
         };
         let sent = self.send_from(number, key, server, packet);
         if sent.is_err() {
