@@ -45,7 +45,6 @@ impl Counter {
 
     /// A reply goes out to a client.
     pub fn reply(&mut self, settings: &Settings, client: IpAddr, tally: Tally, reply: &[u8]) {
-        tracing::debug!(%client, question = %Asked(reply), rcode = %tally.rcode, source = ?tally.source, "reply");
         let source = match tally.source {
             Source::Cache => metrics::Source::Cache,
             Source::Upstream => metrics::Source::Upstream,
@@ -54,6 +53,8 @@ impl Counter {
             Source::Special => metrics::Source::Special,
             Source::Error => metrics::Source::Error,
         };
+        let rule = |place: u8| Some(&*settings.policy.rule(place.into())?.name);
+        tracing::debug!(%client, question = %Asked(reply), rcode = %tally.rcode, source = source.label(), rule = tally.rule.and_then(rule), "reply");
         self.worker.reply(source, tally.rcode.0);
         // The TC bit (RFC 1035 §4.1.1).
         if reply.get(2).is_some_and(|flags| flags & 0x02 != 0) {
