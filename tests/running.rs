@@ -163,7 +163,7 @@ fn sighup_changes_rules_from_the_next_reply_and_keeps_the_cache() {
 fn a_storm_of_reloads_loses_no_query() {
     let upstream = Upstream::plain();
     let folder = Folder::new();
-    let text = config(&upstream, "rules: [{hosts: [www.example]}]");
+    let text = config(&upstream, "rules: [{hosts: [www.example]}]\nthreads: 2");
     let mut program = Program::serve(&folder.write("unsix.yaml", &text));
     let client = Client::of(program.address());
     let memory = program.memory();
@@ -332,6 +332,36 @@ fn one_line_for_each_change_of_state_and_none_for_queries() {
         upstream.address
     );
     assert!(news[0].contains(&down), "{news:#?}");
+}
+
+#[test]
+fn debug_has_one_line_for_each_query_and_can_be_turned_on() {
+    let upstream = Upstream::plain();
+    let folder = Folder::new();
+    let text = config(&upstream, "rules: [{name: hubs, hosts: [hub.example]}]");
+    let program = Program::serve(&folder.write("unsix.yaml", &text));
+    folder.write("unsix.yaml", text + "log: {level: debug}\n");
+    program.signal(Signal::HUP);
+    program.says("configuration reloaded");
+    let (client, mut connection) = (
+        Client::of(program.address()),
+        Connection::to(program.address()),
+    );
+    client.ask(&wire::query(1, "WWW.example", wire::A));
+    connection.ask(wire::query(2, "hub.example", wire::AAAA));
+    client.ask(&wire::query(3, "\u{1b}[31m\n.example", wire::TXT));
+    // A name with a pointer: nothing that a line could tell of it.
+    client.ask(&[0, 4, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1]);
+    for words in [
+        "DEBUG reply client=127.0.0.1 question=\"WWW.example. A\" rcode=NOERROR source=upstream",
+        "DEBUG reply client=127.0.0.1 question=\"hub.example. AAAA\" rcode=NOERROR source=filtered rule=hubs",
+        "DEBUG reply client=127.0.0.1 question=- rcode=FORMERR source=error",
+    ] {
+        program.says(words);
+    }
+    program.says(".example. TXT\"");
+    assert_eq!(program.count("DEBUG"), 4, "{:#?}", program.lines());
+    assert!(program.lines().iter().all(|line| !line.contains('\u{1b}')));
 }
 
 #[test]

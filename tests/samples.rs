@@ -1,5 +1,5 @@
 //! The shipped configurations, each run as it stands, in a network of the test's own where their
-//! addresses exist. Where none can be had, only what stands in the file is replaced that must be.
+//! addresses exist; and once more on loopback, with only addresses replaced, for where none can be had.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,8 +13,11 @@ use daemon::program::Program;
 use daemon::upstream::{Upstream, at_once, usual};
 use daemon::{http, namespace, wire};
 use socket2::{Domain, Socket, Type};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use unsix::config::Config;
+use unsix::daemon::Daemon;
 
 /// The addresses that the samples name, all on this host.
 const ADDRESSES: &str = "ip address add 192.0.2.53/32 dev lo && ip address add 192.0.2.54/32 dev lo \
@@ -46,6 +49,25 @@ fn serves(server: SocketAddr, client: &str) {
         "the preset acts"
     );
     assert_eq!(count("www.example", wire::AAAA), 1, "other names keep IPv6");
+}
+
+#[test]
+fn each_with_other_addresses() {
+    for name in ["host.yaml", "node.yaml", "coredns.yaml"] {
+        let mut config = Config::read(&fs::read_to_string(sample(name)).unwrap()).unwrap();
+        let (upstream, cluster) = (Upstream::plain(), Upstream::plain());
+        let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        config.listen = vec![any_port];
+        config.upstreams = Some(vec![upstream.address]);
+        for route in &mut config.routes {
+            route.upstreams = vec![cluster.address];
+        }
+        config.access.push("127.0.0.0/8".parse().unwrap());
+        config.admin = Some(any_port);
+        let daemon = Daemon::start(&config, None).unwrap();
+        serves(daemon.addresses()[0], "127.0.0.1");
+        assert!(!upstream.asked("www.example.").is_empty(), "{name}");
+    }
 }
 
 #[test]
