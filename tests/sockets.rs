@@ -47,14 +47,12 @@ fn udp_and_tcp_say_the_same() {
         ("www.example", 252),
     ] {
         let query = wire::with_edns(wire::query(77, name, kind), 1232);
-        let (udp, tcp) = (client.ask(&query), connection.ask(query.clone()));
-        wire::read(&udp);
-        // TTLs may have aged by a second in between: seen apart from them, octet by octet.
-        assert_eq!(
-            (udp.len(), &udp[..12]),
-            (tcp.len(), &tcp[..12]),
-            "{name} {kind}"
-        );
+        // The SOA of a filtered reply is made up until the zone's own has come in the background; TTLs
+        // age: headers and lengths octet by octet, records apart from their TTLs.
+        let (udp, tcp) = until(&format!("the same for {name} {kind}"), || {
+            let (udp, tcp) = (client.ask(&query), connection.ask(query.clone()));
+            ((udp.len(), &udp[..12]) == (tcp.len(), &tcp[..12])).then_some((udp, tcp))
+        });
         let (udp, tcp) = (wire::read(&udp), wire::read(&tcp));
         assert_eq!(udp.answers.len(), tcp.answers.len());
         for (one, other) in udp.answers.iter().zip(&tcp.answers) {
