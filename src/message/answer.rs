@@ -159,6 +159,11 @@ impl Answer {
         self.facts.mentions_ipv6
     }
 
+    /// The same of records that are not the AAAA records asked for.
+    pub fn mentions_ipv6_aside(&self) -> bool {
+        self.facts.mentions_ipv6_aside
+    }
+
     /// The answer section has an RRSIG that covers this type.
     pub fn is_signed(&self, kind: Kind) -> bool {
         self.records()

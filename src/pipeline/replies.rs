@@ -75,7 +75,7 @@ impl Pipeline {
     /// Upstream's answer, as the rules let it out.
     pub(super) fn give(&self, to: Audience<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Tally {
         let kind = to.query.question.kind;
-        if given.answer.mentions_ipv6()
+        if given.answer.mentions_ipv6_aside()
             || !given.answer.chain().is_empty()
             || matches!(kind, Kind::HTTPS | Kind::SVCB)
         {

@@ -91,7 +91,7 @@ impl Policy {
         serving: RuleSet,
     ) -> Hinted {
         let mut hinted = Hinted::default();
-        if !answer.mentions_ipv6() || !answer.records().any(|record| may_carry(&record, question)) {
+        if !answer.mentions_ipv6_aside() {
             return hinted;
         }
         let client = For {

@@ -18,6 +18,7 @@ pub(super) struct Facts {
     pub(super) meaning: Meaning,
     pub(super) has_authority_ns: bool,
     pub(super) mentions_ipv6: bool,
+    pub(super) mentions_ipv6_aside: bool,
 }
 
 impl Facts {
@@ -34,7 +35,11 @@ impl Facts {
         for record in Records::of(message).into_iter().flatten() {
             ttls.extend(u16::try_from(record.ttl_at()));
             facts.smallest_ttl = least(facts.smallest_ttl, record.ttl);
-            facts.mentions_ipv6 |= record.mentions_ipv6();
+            if record.mentions_ipv6() {
+                let asked = record.kind == Kind::AAAA && path.is_answered_by(&record);
+                facts.mentions_ipv6 = true;
+                facts.mentions_ipv6_aside |= !asked;
+            }
             facts.has_authority_ns |= record.section == Section::Authority
                 && record.kind == Kind::NS
                 && record.class == IN;
