@@ -6,7 +6,7 @@ use daemon::client::{Client, Connection, ask};
 use daemon::files::Folder;
 use daemon::program::Program;
 use daemon::upstream::{Upstream, after, at_once, usual};
-use daemon::{http, millis, namespace, now, until, wire};
+use daemon::{http, millis, now, until, wire};
 use rustix::process::Signal;
 use std::fs;
 use std::sync::Arc;
@@ -383,55 +383,6 @@ fn a_log_in_json_is_json_line_by_line() {
             assert!(value[field].is_string(), "{field} in {line}");
         }
     }
-}
-
-#[test]
-fn without_ipv6_one_warning_and_it_serves() {
-    let off = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
-    if !namespace::alone("without_ipv6_one_warning_and_it_serves", off) {
-        return;
-    }
-    let upstream = Upstream::plain();
-    let folder = Folder::new();
-    let both = config(&upstream, "").replace("[\"127.0.0.1:0\"]", "[\"127.0.0.1:0\", \"[::1]:0\"]");
-    let program = Program::serve(&folder.write("unsix.yaml", &both));
-    assert_eq!(program.count(" WARN "), 1, "{:#?}", program.lines());
-    program.says("cannot listen on [::1]:0: this host has no IPv6");
-    assert_eq!(
-        wire::addresses(&ask(program.address(), "www.example", wire::A)).len(),
-        1
-    );
-
-    let none = both.replace("\"127.0.0.1:0\", ", "");
-    let file = folder.write("none.yaml", none);
-    let ended = daemon::program::run(&["run", "--config", file.to_str().unwrap()]);
-    assert_eq!(
-        (ended.code, ended.err.lines().count()),
-        (69, 1),
-        "{}",
-        ended.err
-    );
-}
-
-#[test]
-fn without_a_usable_name_server_the_start_says_what_to_write() {
-    let setup = "mount --make-rprivate / && mount --bind /dev/null /etc/resolv.conf";
-    if !namespace::alone(
-        "without_a_usable_name_server_the_start_says_what_to_write",
-        setup,
-    ) {
-        return;
-    }
-    let folder = Folder::new();
-    let file = folder.write("unsix.yaml", "listen: [\"127.0.0.1:0\"]\nadmin: off\n");
-    let ended = daemon::program::run(&["run", "--config", file.to_str().unwrap()]);
-    assert_eq!(ended.code, 78, "{ended:?}");
-    assert!(
-        ended
-            .err
-            .contains("write the name servers to ask, as in `upstreams: [192.0.2.53]`"),
-        "{ended:?}"
-    );
 }
 
 #[test]

@@ -17,7 +17,9 @@ pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod namespace;
+pub(crate) mod ports;
 pub(crate) mod program;
+pub(crate) mod samples;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 

@@ -1,57 +1,64 @@
 //! A network of a test's own, where port 53 and any address may be had.
+//!
+//! The test program starts itself again inside, for one test.
 
 use std::env;
+use std::io::ErrorKind;
 use std::process::Command;
 
-/// Runs the test of this name once more, alone in a network of its own that `setup` has prepared.
-///
-/// True in there. False outside, when that run has gone well, or where this machine cannot do it:
-/// then it says why.
-#[track_caller]
-pub(crate) fn alone(test: &str, setup: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
+/// Set for the copy inside.
+const INSIDE: &str = "UNSIX_TEST_INSIDE";
+
+/// Whether this process is the copy inside.
+pub(crate) fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// Whether this machine can make a network that `setup` prepares; if not, why, in one line.
+pub(crate) fn possible(setup: &str) -> Result<(), String> {
+    let output = unshare(setup)
+        .arg("true")
+        .output()
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => "no unshare, install util-linux".to_owned(),
+            _ => format!("unshare: {error}"),
+        })?;
+    if output.status.success() {
+        return Ok(());
     }
-    let prepare = format!("ip link set lo up && {setup}");
-    let possible = unshare(&prepare).output();
-    match possible {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            let why = String::from_utf8_lossy(&output.stderr);
-            eprintln!("{test}: not run, for no network of its own can be had: {why}");
-            return false;
-        }
-        Err(error) => {
-            eprintln!("{test}: not run, for there is no unshare(1): {error}");
-            return false;
-        }
-    }
-    let output = unshare(&format!("{prepare} && exec \"$0\" \"$@\""))
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(match said.lines().next() {
+        Some(line) => line.to_owned(),
+        None => output.status.to_string(),
+    })
+}
+
+/// Runs the test of this name once more, inside.
+pub(crate) fn run_inside(test: &str, setup: &str) -> Result<(), String> {
+    let output = unshare(setup)
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .output()
-        .unwrap();
+        .map_err(|error| format!("unshare: {error}"))?;
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    assert!(
-        output.status.success() && out.contains("1 passed"),
-        "in a network of its own:\n{out}\n{err}"
-    );
-    false
+    match output.status.success() && out.contains("1 passed") {
+        true => Ok(()),
+        false => Err(format!("in a network of its own:\n{out}\n{err}")),
+    }
 }
 
-/// Set in there.
-const INSIDE: &str = "UNSIX_TEST_INSIDE";
-
-fn unshare(script: &str) -> Command {
+/// Inside, prepares the network and becomes the program that is given as arguments.
+fn unshare(setup: &str) -> Command {
+    let script = format!("ip link set lo up && {setup} && exec \"$0\" \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount"]);
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
-    command.args(["sh", "-c", script]);
+    command.args(["sh", "-c", &script]);
     command
 }

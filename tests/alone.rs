@@ -1,0 +1,169 @@
+//! The daemon in a network of its own: port 53, the addresses that samples name, a host without IPv6.
+//!
+//! This program starts itself again inside, for the one test that needs it. Where no such network can be
+//! had, the test is ignored and its name says why; it never passes unrun.
+
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+
+mod daemon;
+
+use daemon::client::{Client, Connection, ask};
+use daemon::files::Folder;
+use daemon::ports::guess_ports_and_ids;
+use daemon::program::Program;
+use daemon::samples::{sample, serves};
+use daemon::upstream::{Upstream, at_once, usual};
+use daemon::{http, namespace, wire};
+use libtest_mimic::{Arguments, Failed, Trial};
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::ExitCode;
+
+/// One test: what it is called, what makes its network, and what it does there.
+struct Test {
+    name: &'static str,
+    setup: &'static str,
+    run: fn(),
+}
+
+#[rustfmt::skip]
+const TESTS: &[Test] = &[
+    Test { name: "host", setup: ADDRESSES, run: host },
+    Test { name: "node", setup: ADDRESSES, run: node },
+    Test { name: "coredns", setup: ADDRESSES, run: coredns },
+    Test { name: "without_ipv6_one_warning_and_it_serves", setup: NO_IPV6, run: without_ipv6 },
+    Test { name: "without_a_usable_name_server_the_start_says_what_to_write", setup: NO_NAME_SERVER, run: without_name_server },
+    Test { name: "ports_and_ids_of_queries_to_an_upstream_elsewhere_are_not_to_be_guessed", setup: ADDRESSES, run: ports_and_ids },
+];
+
+/// The addresses that the samples name, all on this host.
+const ADDRESSES: &str = "ip address add 192.0.2.53/32 dev lo && ip address add 192.0.2.54/32 dev lo \
+    && ip address add 10.96.0.10/32 dev lo && ip address add 10.0.0.7/32 dev lo";
+
+const NO_IPV6: &str = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6";
+
+const NO_NAME_SERVER: &str = "mount --make-rprivate / && mount --bind /dev/null /etc/resolv.conf";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = TESTS.iter().map(trial).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(test: &'static Test) -> Trial {
+    if namespace::is_inside() {
+        return Trial::test(test.name, || {
+            (test.run)();
+            Ok(())
+        });
+    }
+    match namespace::possible(test.setup) {
+        Ok(()) => Trial::test(test.name, || {
+            namespace::run_inside(test.name, test.setup).map_err(Failed::from)
+        }),
+        Err(reason) => {
+            let reason = format!("no network of its own: {reason}");
+            let name = format!("{} [ignored: {reason}]", test.name);
+            Trial::test(name, || Err(Failed::from(reason))).with_ignored_flag(true)
+        }
+    }
+}
+
+/// An upstream on port 53, beside a listener on every address: what is bound closer hears first.
+fn upstream(address: &str) -> Upstream {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    let address = SocketAddr::new(address.parse().unwrap(), 53);
+    socket.bind(&address.into()).unwrap();
+    Upstream::on(socket.into(), None, |asked| at_once(usual(&asked.packet)))
+}
+
+fn host() {
+    let (first, _second) = (upstream("192.0.2.53"), upstream("192.0.2.54"));
+    let program = Program::serve(&sample("host.yaml"));
+    assert_eq!(program.address(), "127.0.6.53:53".parse().unwrap());
+    serves(program.address(), "127.0.0.1");
+    assert!(
+        !first.asked("www.example.").is_empty(),
+        "the first one is asked"
+    );
+    assert_eq!(program.count(" WARN "), 0);
+}
+
+fn node() {
+    let (_first, _second) = (upstream("192.0.2.53"), upstream("192.0.2.54"));
+    let cluster = upstream("10.96.0.10");
+    let program = Program::serve(&sample("node.yaml"));
+    serves(program.address(), "127.0.0.1");
+    let client = Client::of(program.address());
+    client.ask(&wire::query(2, "api.default.svc.cluster.local", wire::A));
+    client.ask(&wire::query(3, "7.0.0.10.in-addr.arpa", 12));
+    assert_eq!(cluster.asked_below(".cluster.local.").len(), 1);
+    assert_eq!(cluster.asked_below(".in-addr.arpa.").len(), 1);
+    assert_eq!(cluster.asked("www.example.").len(), 0);
+    assert_eq!(
+        http::get("127.0.0.1:9353".parse().unwrap(), "/ready").0,
+        200
+    );
+    assert_eq!(program.count(" WARN "), 0);
+}
+
+fn coredns() {
+    let program = Program::serve(&sample("coredns.yaml"));
+    let (_first, _second) = (upstream("192.0.2.53"), upstream("192.0.2.54"));
+    serves("10.0.0.7:53".parse().unwrap(), "10.0.0.7");
+    let mut connection = Connection::to("127.0.0.1:53".parse().unwrap());
+    let reply = connection.ask(wire::query(4, "www.example", wire::A));
+    assert_eq!(
+        wire::rcode_of(&reply),
+        wire::REFUSED,
+        "a client outside the pods' networks"
+    );
+    assert_eq!(http::get("10.0.0.7:9353".parse().unwrap(), "/ready").0, 200);
+    assert_eq!(program.count(" ERROR "), 0);
+}
+
+fn without_ipv6() {
+    let upstream = Upstream::plain();
+    let folder = Folder::new();
+    let both = format!(
+        "listen: [\"127.0.0.1:0\", \"[::1]:0\"]\nadmin: {{listen: \"127.0.0.2:0\"}}\nupstreams: [\"{}\"]\n",
+        upstream.address
+    );
+    let program = Program::serve(&folder.write("unsix.yaml", &both));
+    assert_eq!(program.count(" WARN "), 1, "{:#?}", program.lines());
+    program.says("cannot listen on [::1]:0: this host has no IPv6");
+    assert_eq!(
+        wire::addresses(&ask(program.address(), "www.example", wire::A)).len(),
+        1
+    );
+
+    let none = both.replace("\"127.0.0.1:0\", ", "");
+    let file = folder.write("none.yaml", none);
+    let ended = daemon::program::run(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(
+        (ended.code, ended.err.lines().count()),
+        (69, 1),
+        "{}",
+        ended.err
+    );
+}
+
+fn without_name_server() {
+    let folder = Folder::new();
+    let file = folder.write("unsix.yaml", "listen: [\"127.0.0.1:0\"]\nadmin: off\n");
+    let ended = daemon::program::run(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 78, "{ended:?}");
+    assert!(
+        ended
+            .err
+            .contains("write the name servers to ask, as in `upstreams: [192.0.2.53]`"),
+        "{ended:?}"
+    );
+}
+
+fn ports_and_ids() {
+    let socket = UdpSocket::bind("192.0.2.53:0").unwrap();
+    let far = Upstream::on(socket, None, |asked| at_once(usual(&asked.packet)));
+    guess_ports_and_ids(&far, 190);
+}
