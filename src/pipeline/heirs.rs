@@ -4,8 +4,9 @@
 //! address would leak. So the names behind a touched one inherit its rules for as long as the chain
 //! may be cached, one hour at most. Bounded: past the limit, names that are about to run out go first.
 
+use super::settings::Settings;
 use crate::message::Name;
-use crate::policy::{Policy, RuleSet};
+use crate::policy::RuleSet;
 use crate::time::Moment;
 use foldhash::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,9 +16,16 @@ use std::time::Duration;
 /// The names and what they inherited.
 #[derive(Debug, Default)]
 pub(super) struct Heirs {
-    names: Mutex<HashMap<Box<[u8]>, Heir>>,
+    table: Mutex<Table>,
     /// So that a query where nobody inherited anything pays one load.
     count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Of the settings whose rules these are: a thread that still holds older ones teaches nothing.
+    generation: u64,
+    names: HashMap<Box<[u8]>, Heir>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +35,19 @@ struct Heir {
 }
 
 impl Heirs {
+    /// Nobody inherited anything under these settings.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let heirs = Self::default();
+        heirs.lock().generation = settings.generation;
+        heirs
+    }
+
     /// Rules that the name (lower case) inherited and still has.
     pub(super) fn of(&self, name: &Name, now: Moment) -> RuleSet {
         if self.count.load(Relaxed) == 0 {
             return RuleSet::NONE;
         }
-        match self.lock().get(name.wire()) {
+        match self.lock().names.get(name.wire()) {
             Some(heir) if heir.until > now => heir.rules,
             _ => RuleSet::NONE,
         }
@@ -43,19 +58,23 @@ impl Heirs {
         &self,
         names: &[Name],
         (rules, span): (RuleSet, Duration),
-        policy: &Policy,
+        settings: &Settings,
         now: Moment,
     ) {
         let until = now + span.clamp(SHORTEST, LONGEST);
-        let mut table = self.lock();
+        let mut guard = self.lock();
+        if guard.generation != settings.generation {
+            return;
+        }
+        let table = &mut guard.names;
         for name in names {
             let name = name.lower();
-            let rules = rules.without(policy.find(&name).spared);
+            let rules = rules.without(settings.policy.find(&name).spared);
             if rules.is_empty() {
                 continue;
             }
             if table.len() >= MOST && !table.contains_key(name.wire()) {
-                make_room(&mut table, now);
+                make_room(table, now);
             }
             // Known ones first: a name that inherits again takes no memory.
             match table.get_mut(name.wire()) {
@@ -73,7 +92,8 @@ impl Heirs {
     }
 
     /// Carries inheritances over to a policy whose rules stand at other places, by their names.
-    pub(super) fn move_to(&self, from: &Policy, to: &Policy) {
+    pub(super) fn move_to(&self, former: &Settings, next: &Settings) {
+        let (from, to) = (&former.policy, &next.policy);
         let places: Vec<RuleSet> = from
             .rules()
             .map(|old| {
@@ -81,7 +101,9 @@ impl Heirs {
                 at.map_or(RuleSet::NONE, RuleSet::of) & to.handed_on(RuleSet(u128::MAX))
             })
             .collect();
-        let mut table = self.lock();
+        let mut guard = self.lock();
+        guard.generation = next.generation;
+        let table = &mut guard.names;
         table.retain(|wire, heir| {
             let moved = heir.rules.places().filter_map(|place| places.get(place));
             heir.rules = moved.fold(RuleSet::NONE, |set, rule| set | *rule);
@@ -93,8 +115,8 @@ impl Heirs {
         self.count.store(table.len(), Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Heir>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -150,11 +150,11 @@ impl Pipeline {
         let settings = Settings::new(config, upstreams, None);
         Self {
             generation: AtomicU64::new(settings.generation),
-            settings: RwLock::new(Arc::new(settings)),
             cache: Cache::new(config.cache.size, seed),
             failures: Failures::new(seed),
             flights: flights::Flights::new(seed),
-            heirs: heirs::Heirs::default(),
+            heirs: heirs::Heirs::new(&settings),
+            settings: RwLock::new(Arc::new(settings)),
             zones: zones::Zones::default(),
             tokens: probes::Tokens::default(),
         }
@@ -167,7 +167,7 @@ impl Pipeline {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let next = Settings::new(config, upstreams, Some(&current));
-        self.heirs.move_to(&current.policy, &next.policy);
+        self.heirs.move_to(&current, &next);
         self.generation.store(next.generation, Ordering::Release);
         *current = Arc::new(next);
     }

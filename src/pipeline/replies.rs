@@ -293,13 +293,17 @@ impl Pipeline {
             Duration::from_secs(left.into())
         };
         if let Some(ttl) = given.answer.chain_ttl() {
-            self.heirs
-                .learn(given.answer.chain(), (handed, span(ttl)), policy, to.now);
+            self.heirs.learn(
+                given.answer.chain(),
+                (handed, span(ttl)),
+                to.settings,
+                to.now,
+            );
         }
         if matches!(to.query.question.kind, Kind::HTTPS | Kind::SVCB) {
             for (target, ttl) in aliases(given.answer) {
                 self.heirs
-                    .learn(&[target], (handed, span(ttl)), policy, to.now);
+                    .learn(&[target], (handed, span(ttl)), to.settings, to.now);
             }
         }
     }
