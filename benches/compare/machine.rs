@@ -1,0 +1,110 @@
+//! The machine under the comparison: its name, its cores, and what a process takes of them.
+//!
+//! CPU time is the sum of the first number of `/proc/PID/task/TID/schedstat`, the scheduler's own count in
+//! nanoseconds, over all threads of the server and of its children; the ticks of `/proc/PID/stat`
+//! are 10 ms each, which is a percent of a run of one second.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+/// Which core each side runs on.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    /// The server that is measured.
+    pub(crate) server: usize,
+    /// Generator and upstream.
+    pub(crate) others: usize,
+}
+
+impl Cores {
+    /// The first two cores that we may use; on a machine of one core, that one.
+    pub(crate) fn choose() -> io::Result<Self> {
+        let ours = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
+        let server = cores.next().unwrap_or(0);
+        let others = cores.next().unwrap_or(server);
+        Ok(Self { server, others })
+    }
+}
+
+/// Keeps this thread, and all processes that it starts, on one core.
+pub(crate) fn pin(core: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// What a server has taken so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// CPU time of all its threads.
+    pub(crate) cpu: Duration,
+    /// Resident memory in KiB.
+    pub(crate) rss_kb: u64,
+}
+
+impl Usage {
+    /// Of a process and its children.
+    pub(crate) fn of(process: u32) -> io::Result<Self> {
+        let mut usage = Self {
+            cpu: Duration::ZERO,
+            rss_kb: resident(process)?,
+        };
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let task = task?.path();
+            // A thread may end between the listing and the look: its time is lost, as it would be a moment later.
+            let Ok(times) = fs::read_to_string(task.join("schedstat")) else {
+                continue;
+            };
+            usage.cpu += Duration::from_nanos(number(times.split(' ').next()));
+            let children = fs::read_to_string(task.join("children")).unwrap_or_default();
+            for child in children
+                .split_whitespace()
+                .filter_map(|child| child.parse().ok())
+            {
+                if let Ok(child) = Self::of(child) {
+                    usage.cpu += child.cpu;
+                    usage.rss_kb += child.rss_kb;
+                }
+            }
+        }
+        Ok(usage)
+    }
+}
+
+fn resident(process: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    Ok(number(line.and_then(|line| line.split_whitespace().next())))
+}
+
+fn number(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// A short name for the machine: how many cores of what.
+pub(crate) fn label() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models = cpus.lines().filter(|line| line.starts_with("model name"));
+    let model = models
+        .clone()
+        .next()
+        .and_then(|line| line.split(": ").nth(1));
+    let model = model.unwrap_or("unknown").to_lowercase();
+    let words = model
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty() && !NOISE.contains(word));
+    let words: Vec<_> = words.take(4).collect();
+    format!("{}x-{}", models.count().max(1), words.join("-"))
+}
+
+/// Words of processor names that tell none from another.
+const NOISE: &[&str] = &["r", "tm", "cpu", "processor", "with", "core"];
+
+/// The kernel's name and version.
+pub(crate) fn kernel() -> String {
+    let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {}", version.trim())
+}

@@ -1,0 +1,167 @@
+//! What is compared: the table of scenarios.
+
+use crate::blast::Pace;
+use crate::peer::Peer;
+use crate::questions::{A, AAAA, Names, Questions, listed};
+use crate::streams::Pipelines;
+use crate::tally::Expect;
+use std::net::Ipv4Addr;
+
+/// One way to load a server.
+pub(crate) struct Scenario {
+    /// What rows, tables and the command line call it.
+    pub(crate) name: &'static str,
+    /// What it asks, for the table's heading.
+    pub(crate) about: &'static str,
+    names: Names,
+    kinds: &'static [u16],
+    fresh_in_ten: usize,
+    /// What a server has to filter meanwhile.
+    pub(crate) rules: Rules,
+    /// How the queries come.
+    pub(crate) load: Load,
+    /// Where the server listens; it is asked over loopback in any case.
+    pub(crate) listen: Ipv4Addr,
+    /// What the replies should be.
+    pub(crate) expect: Expect,
+}
+
+/// How queries come.
+#[derive(Clone, Copy)]
+pub(crate) enum Load {
+    /// Over UDP.
+    Datagrams(Pace),
+    /// Over TCP.
+    Streams(Pipelines),
+}
+
+/// How much a server has to filter. None is left without a rule: that is what it is there for.
+#[derive(Clone, Copy)]
+pub(crate) enum Rules {
+    /// One host and one range.
+    One,
+    /// The hundred hosts that are asked, and the range of their addresses.
+    Hundred,
+    /// 10,000 hosts and 1,000 ranges.
+    Thousands,
+}
+
+const PLAIN: Scenario = Scenario {
+    name: "hits",
+    about: "1,000 names, A and AAAA, from the cache",
+    names: Names::Plain(1000),
+    kinds: &[A, AAAA],
+    fresh_in_ten: 0,
+    rules: Rules::One,
+    load: Load::Datagrams(Pace::Window(256)),
+    listen: Ipv4Addr::LOCALHOST,
+    expect: Expect::Records,
+};
+
+/// Every scenario, in the order they run.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    PLAIN,
+    Scenario {
+        name: "wildcard",
+        about: "hits, the server listening on 0.0.0.0",
+        listen: Ipv4Addr::UNSPECIFIED,
+        ..PLAIN
+    },
+    Scenario {
+        name: "hits-100k",
+        about: "100,000 names, A, from the cache",
+        names: Names::Plain(100_000),
+        kinds: &[A],
+        ..PLAIN
+    },
+    Scenario {
+        name: "zipf-500k",
+        about: "500,000 names in the cache, A, asked by Zipf's law",
+        names: Names::Zipf(500_000),
+        kinds: &[A],
+        ..PLAIN
+    },
+    Scenario {
+        name: "filtered",
+        about: "AAAA of 100 listed hosts, filtered, from the cache",
+        names: Names::Listed(100),
+        kinds: &[AAAA],
+        rules: Rules::Hundred,
+        expect: Expect::NoRecords,
+        ..PLAIN
+    },
+    Scenario {
+        name: "rules",
+        about: "hits, with 10,000 hosts and 1,000 ranges in the rules",
+        rules: Rules::Thousands,
+        ..PLAIN
+    },
+    Scenario {
+        name: "misses",
+        about: "fresh names, each asked upstream, 100 outstanding",
+        names: Names::Plain(100),
+        fresh_in_ten: 10,
+        load: Load::Datagrams(Pace::Window(100)),
+        ..PLAIN
+    },
+    Scenario {
+        name: "mixed",
+        about: "9 hits and a miss in 10, 100 outstanding",
+        fresh_in_ten: 1,
+        load: Load::Datagrams(Pace::Window(100)),
+        ..PLAIN
+    },
+    Scenario {
+        name: "tcp",
+        about: "hits over 16 connections, 16 outstanding on each",
+        load: Load::Streams(Pipelines {
+            connections: 16,
+            window: 16,
+        }),
+        ..PLAIN
+    },
+    Scenario {
+        name: "latency",
+        about: "hits at 10,000 queries in a second",
+        load: Load::Datagrams(Pace::Rate(10_000.0)),
+        ..PLAIN
+    },
+];
+
+impl Scenario {
+    /// Whether this server can take part.
+    pub(crate) fn is_for(&self, peer: &Peer) -> bool {
+        let is_left_out = peer.leaves_out.iter().any(|name| name == self.name);
+        let is_able = matches!(self.rules, Rules::One) || peer.filters();
+        is_able && !is_left_out
+    }
+
+    /// What is asked; `few` asks a hundredth of the names, to see that it works at all.
+    pub(crate) fn questions(&self, seed: u64, few: bool) -> Questions {
+        let names = if few { self.names.fewer() } else { self.names };
+        Questions::new(names, self.kinds, self.fresh_in_ten, seed)
+    }
+}
+
+impl Rules {
+    /// The hosts whose AAAA are to be filtered.
+    pub(crate) fn hosts(self) -> impl Iterator<Item = String> {
+        let count = match self {
+            Self::One => 1,
+            Self::Hundred => 100,
+            Self::Thousands => 10_000,
+        };
+        (0..count).map(listed)
+    }
+
+    /// The ranges in which addresses are to be filtered; the first is that of the listed hosts.
+    pub(crate) fn ranges(self) -> impl Iterator<Item = String> {
+        let others = match self {
+            Self::One | Self::Hundred => 0x1000..0x1000,
+            Self::Thousands => 0x1000..0x1000 + 999,
+        };
+        std::iter::once(0xf)
+            .chain(others)
+            .map(|net| format!("2001:db8:{net:x}::/48"))
+    }
+}

@@ -1,0 +1,187 @@
+//! A started server: its files written, its process pinned to a core and ready when it has answered a query. Dropping ends it.
+
+use crate::clock::now;
+use crate::machine::{Usage, pin};
+use crate::peer::Peer;
+use crate::scenario::Rules;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a server is started for.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// Where it listens.
+    pub(crate) listen: Ipv4Addr,
+    /// Whom it asks; nobody, if it is itself an upstream.
+    pub(crate) upstream: SocketAddr,
+    /// What it filters.
+    pub(crate) rules: Rules,
+    /// The core it runs on.
+    pub(crate) core: usize,
+    /// The core we run on.
+    pub(crate) ours: usize,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it is asked.
+    pub(crate) address: SocketAddr,
+    folder: PathBuf,
+    /// From its start to its first answer.
+    pub(crate) start: Duration,
+}
+
+impl Server {
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(peer: &Peer, place: Place) -> io::Result<Self> {
+        let about = |error: io::Error| io::Error::other(format!("{}: {error}", peer.name));
+        let program = peer
+            .find()
+            .ok_or_else(|| about(io::ErrorKind::NotFound.into()))?;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("compare-{}", std::process::id()))
+            .join(&peer.name);
+        fs::create_dir_all(&folder)?;
+        let port = free_port()?;
+        let fill = |text: &str| fill(peer, place, port, &folder, text);
+        for (name, text) in &peer.files {
+            fs::write(folder.join(name), fill(text))?;
+        }
+        let log = File::create(folder.join(LOG))?;
+        let mut command = Command::new(program);
+        command
+            .args(peer.run.iter().map(|argument| fill(argument)))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let started = now();
+        // A process is born where its parent runs: so all its threads are there from the first instruction on.
+        pin(place.core)?;
+        let child = command.spawn();
+        pin(place.ours)?;
+        let mut server = Self {
+            child: child.map_err(about)?,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            folder,
+            start: Duration::ZERO,
+        };
+        server.wait_until_ready(started).map_err(about)?;
+        Ok(server)
+    }
+
+    /// CPU time and memory so far.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        Usage::of(self.child.id())
+    }
+
+    fn wait_until_ready(&mut self, started: Instant) -> io::Result<()> {
+        while !answers(self.address)? {
+            let ended = self.child.try_wait()?.is_some();
+            if ended || started.elapsed() > READY {
+                let why = if ended { "ended" } else { "does not answer" };
+                return Err(io::Error::other(format!(
+                    "it {why} after its start; it said:\n{}",
+                    self.last_words()
+                )));
+            }
+        }
+        self.start = started.elapsed();
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read(self.folder.join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines.len().saturating_sub(10);
+        lines.get(last..).unwrap_or_default().join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, and its folder may be gone: nothing is left to be done then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+const LOG: &str = "output.log";
+/// The longest a start may take.
+const READY: Duration = Duration::from_secs(15);
+
+/// A port that nobody had a moment ago, over UDP and TCP.
+fn free_port() -> io::Result<u16> {
+    for _ in 0..100 {
+        let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?
+            .local_addr()?
+            .port();
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// Puts the values in the places of their placeholders.
+fn fill(peer: &Peer, place: Place, port: u16, folder: &Path, text: &str) -> String {
+    let each =
+        |template: &Option<String>, placeholder: &str, values: &mut dyn Iterator<Item = String>| {
+            let template = template.as_deref().unwrap_or_default();
+            values
+                .map(|value| template.replace(placeholder, &value))
+                .collect::<String>()
+        };
+    let text = text
+        .replace("{address}", &place.listen.to_string())
+        .replace("{port}", &port.to_string())
+        .replace("{upstream_address}", &place.upstream.ip().to_string())
+        .replace("{upstream_port}", &place.upstream.port().to_string())
+        .replace("{dir}", &folder.display().to_string());
+    if !text.contains("{hosts}") && !text.contains("{ranges}") {
+        return text;
+    }
+    text.replace(
+        "{hosts}",
+        &each(&peer.host, "{host}", &mut place.rules.hosts()),
+    )
+    .replace(
+        "{ranges}",
+        &each(&peer.range, "{range}", &mut place.rules.ranges()),
+    )
+}
+
+/// Asks for a name that every upstream here knows, and waits a moment for an answer with a record.
+fn answers(server: SocketAddr) -> io::Result<bool> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let mut reply = [0; 512];
+    let length = match socket
+        .send(READY_QUERY)
+        .and_then(|_| socket.recv(&mut reply))
+    {
+        Ok(length) => length,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        // It does not listen yet.
+        Err(_) => {
+            std::thread::sleep(Duration::from_millis(1));
+            0
+        }
+    };
+    let Some(&[_, _, flags, code, _, _, _, records, ..]) = reply.get(..length) else {
+        return Ok(false);
+    };
+    Ok(flags & 0x80 != 0 && code & 0x0f == 0 && records > 0)
+}
+
+/// `ready.bench.test. A`, RD=1.
+const READY_QUERY: &[u8] =
+    b"\x75\x36\x01\0\0\x01\0\0\0\0\0\0\x05ready\x05bench\x04test\0\0\x01\0\x01";

@@ -1,0 +1,134 @@
+//! A pipeline in process, its cache filled by a scripted upstream: what the hot path is measured on.
+//!
+//! No socket, no thread, no clock, and a fixed seed: two runs do the same, instruction by instruction.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use unsix::config::Config;
+use unsix::message::{Ask, Kind, Name, Question, Transport, write_query};
+use unsix::pipeline::{
+    Action, Client, Duty, Event, Fetches, Origin, Outcome, Pipeline, Settings, Via,
+};
+use unsix::time::Moment;
+
+/// A pipeline and who asks it.
+pub(crate) struct Warm {
+    pipeline: Arc<Pipeline>,
+    settings: Arc<Settings>,
+}
+
+/// The moment at which everything was learned and is asked.
+pub(crate) const NOW: Moment = Moment::from_micros(1_000_000);
+
+const CLIENT: Client = Client {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    transport: Transport::Datagram,
+};
+
+impl Warm {
+    /// Knows the answers to these queries, and what its rules make of them.
+    pub(crate) fn new(queries: &[Vec<u8>]) -> Self {
+        let upstream = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 53), 53));
+        let pipeline = Arc::new(Pipeline::new(&Config::default(), &[upstream], 1));
+        let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
+        let warm = Self {
+            settings: pipeline.settings(),
+            pipeline,
+        };
+        let mut reply = Vec::new();
+        for query in queries {
+            learn(&mut fetches, query);
+            // The first reply makes what the next ones copy.
+            warm.ask(query, &mut reply);
+        }
+        warm
+    }
+
+    /// Asks it as a worker does.
+    pub(crate) fn ask(&self, query: &[u8], reply: &mut Vec<u8>) -> Outcome {
+        self.pipeline
+            .answer_now(&self.settings, query, CLIENT, NOW, reply)
+    }
+}
+
+/// Has every query that this one leads to answered.
+fn learn(fetches: &mut Fetches, query: &[u8]) {
+    let origin = Origin {
+        client: CLIENT,
+        peer: (Ipv4Addr::LOCALHOST, 5353).into(),
+        via: Via::Connection(1),
+    };
+    let mut actions = Vec::new();
+    fetches.ask(query, origin, NOW, &mut actions);
+    while let Some(action) = actions.pop() {
+        if let Action::Send {
+            exchange, packet, ..
+        } = action
+        {
+            let packet = &answer(&packet, &[]);
+            fetches.on(Event::Packet { exchange, packet }, NOW, &mut actions);
+        }
+    }
+}
+
+/// A query as clients send it, with an OPT record.
+pub(crate) fn query(name: &str, kind: Kind) -> Vec<u8> {
+    let ask = Ask {
+        question: question(name, kind),
+        recursion_desired: true,
+        authentic_data: false,
+    };
+    let mut query = Vec::new();
+    write_query(&ask, ID, true, &mut query);
+    query
+}
+
+/// The id of every query.
+pub(crate) const ID: u16 = 7;
+
+/// What such a query asks.
+pub(crate) fn question(name: &str, kind: Kind) -> Question {
+    Question {
+        name: Name::parse(name).expect("a name of ours parses").lower(),
+        kind,
+        dnssec_ok: false,
+        checking_disabled: false,
+    }
+}
+
+/// The query turned into an answer with one record of the asked type: an address, else this data.
+pub(crate) fn answer(query: &[u8], data: &[u8]) -> Vec<u8> {
+    let (asked, _opt) = query.split_at(query.len() - OPT);
+    let (_, kind_and_class) = asked.split_at(asked.len() - 4);
+    let rdata: &[u8] = match kind_and_class {
+        [0, 1, ..] => &[192, 0, 2, 1],
+        [0, 28, ..] => &[0x20; 16],
+        _ => data,
+    };
+    let length = u16::try_from(rdata.len()).expect("data of ours is short");
+    let (_, after) = asked.split_at(HEADER);
+    let mut answer = REPLY_HEADER.to_vec();
+    for (octet, asked) in answer.iter_mut().zip(asked).take(2) {
+        *octet = *asked;
+    }
+    answer.extend(after);
+    answer.extend([0xc0, 12]);
+    answer.extend(kind_and_class);
+    answer.extend(3600u32.to_be_bytes());
+    answer.extend(length.to_be_bytes());
+    answer.extend(rdata);
+    answer
+}
+
+/// Octets of a header, and of an OPT record without options.
+const HEADER: usize = 12;
+const OPT: usize = 11;
+/// QR, RD, RA; one question, one record.
+const REPLY_HEADER: [u8; HEADER] = [0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+
+/// The hits that are measured: what they are called, and what is asked.
+pub(crate) const CASES: &[(&str, &str, Kind)] = &[
+    ("hit", "www.quay.io", Kind::A),
+    ("untouched AAAA", "www.quay.io", Kind::AAAA),
+    ("filtered AAAA", "registry-1.docker.io", Kind::AAAA),
+];
