@@ -7,15 +7,15 @@ use crate::mmsg::{Batch, Datagram};
 use crate::questions::{A, AAAA, LISTED};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 
-/// Answers queries on this port until it is ended.
-pub(crate) fn serve(port: u16) -> io::Result<()> {
+/// Answers queries at this address until it is ended.
+pub(crate) fn serve(address: SocketAddrV4) -> io::Result<()> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
     socket.set_recv_buffer_size(BUFFER)?;
     socket.set_send_buffer_size(BUFFER)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+    socket.bind(&SocketAddr::V4(address).into())?;
     let socket = UdpSocket::from(socket);
     let mut batch = Batch::answering();
     loop {

@@ -7,6 +7,7 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 /// Which core each side runs on.
@@ -82,6 +83,17 @@ fn resident(process: u32) -> io::Result<u64> {
 
 fn number(text: Option<&str>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The address that this machine has in its network, if it is in one.
+pub(crate) fn address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Nothing is sent by this: the kernel only chooses the way, and our address on it (RFC 5737: TEST-NET-1).
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 53)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => Some(address),
+        _ => None,
+    }
 }
 
 /// A short name for the machine: how many cores of what.

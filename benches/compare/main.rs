@@ -11,6 +11,7 @@ mod machine;
 mod mmsg;
 mod options;
 mod peer;
+mod plan;
 mod plot;
 mod questions;
 mod results;
@@ -22,16 +23,13 @@ mod streams;
 mod summary;
 mod tally;
 
-use machine::{Cores, kernel, label, pin};
+use machine::{kernel, pin};
 use options::Options;
-use peer::{Peer, Role};
+use plan::{BENCHES, Plan};
 use results::Results;
-use rounds::Plan;
-use scenario::{SCENARIOS, Scenario};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 fn main() -> ExitCode {
     match run(&Options::read_arguments()) {
@@ -44,18 +42,18 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    if let Some(port) = options.serve_floor {
-        return floor::serve(port);
+    if let Some(address) = options.serve_floor {
+        return floor::serve(address);
     }
     if let Some(file) = &options.read {
         return results::read(file);
     }
-    let plan = plan(options)?;
+    let plan = Plan::make(options)?;
     let scratch = Scratch::new();
     let folder = if options.short {
         scratch.0.clone()
     } else {
-        benches().join("results")
+        Path::new(BENCHES).join("results")
     };
     let facts = facts(&plan);
     for fact in &facts {
@@ -76,56 +74,6 @@ fn run(options: &Options) -> io::Result<()> {
         )));
     }
     Ok(())
-}
-
-/// What is to be measured on this machine; tells what is left out.
-fn plan(options: &Options) -> io::Result<Plan> {
-    let (mut servers, mut upstreams) = (Vec::new(), Vec::new());
-    for peer in Peer::read_all(&benches().join("peers"))? {
-        if let Some(name) = peer.leaves_out.iter().find(|name| !is_scenario(name)) {
-            return Err(io::Error::other(format!(
-                "{} leaves out `{name}`, which is no scenario",
-                peer.name
-            )));
-        }
-        if peer.find().is_none() {
-            println!("left out: {}: no {} found", peer.name, peer.program);
-        } else if peer.role == Role::Upstream {
-            upstreams.push(peer);
-        } else if options.wants(&peer) {
-            servers.push(peer);
-        }
-    }
-    // A name server, else our own echo; the short form takes that at once, for it is there on every machine.
-    upstreams.sort_by_key(|peer| peer.is_ours() != options.short);
-    let no_upstream = || io::Error::other("no upstream among the peers");
-    Ok(Plan {
-        servers,
-        upstream: upstreams.into_iter().next().ok_or_else(no_upstream)?,
-        scenarios: scenarios(&options.only)?,
-        rounds: options.rounds,
-        span: Duration::try_from_secs_f64(options.seconds).map_err(io::Error::other)?,
-        few: options.short,
-        cores: Cores::choose()?,
-        machine: options.label.clone().unwrap_or_else(label),
-    })
-}
-
-fn scenarios(only: &[String]) -> io::Result<Vec<&'static Scenario>> {
-    if let Some(name) = only.iter().find(|name| !is_scenario(name)) {
-        let known: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        return Err(io::Error::other(format!(
-            "no scenario `{name}`: there are {}",
-            known.join(", ")
-        )));
-    }
-    let is_wanted =
-        |scenario: &&Scenario| only.is_empty() || only.iter().any(|name| name == scenario.name);
-    Ok(SCENARIOS.iter().filter(is_wanted).collect())
-}
-
-fn is_scenario(name: &str) -> bool {
-    SCENARIOS.iter().any(|scenario| scenario.name == name)
 }
 
 /// What a reader of the rows has to know besides.
@@ -155,10 +103,6 @@ fn facts(plan: &Plan) -> Vec<String> {
         facts.push(format!("scenario {}: {}", scenario.name, scenario.about));
     }
     facts
-}
-
-fn benches() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches"))
 }
 
 /// The folder of everything that is not kept.

@@ -2,6 +2,7 @@
 
 use crate::peer::Peer;
 use clap::Parser;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 /// Compares unsix with the kernel's floor and with every peer found on this machine.
@@ -32,9 +33,9 @@ pub(crate) struct Options {
     /// Measure nothing: make table and plot of this results file anew.
     #[arg(long, value_name = "FILE")]
     pub(crate) read: Option<PathBuf>,
-    /// Answer queries on this port: what the comparison starts itself as.
-    #[arg(long, value_name = "PORT", hide = true)]
-    pub(crate) serve_floor: Option<u16>,
+    /// Answer queries at this address: what the comparison starts itself as.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    pub(crate) serve_floor: Option<SocketAddrV4>,
     /// Cargo says so where a measurement is wanted; `cargo test` does not, and gets the short form.
     #[arg(long, hide = true)]
     bench: bool,

@@ -5,10 +5,10 @@
 
 use crate::blast::{Blast, Pace};
 use crate::clock::{now, time};
-use crate::machine::Cores;
 use crate::peer::Peer;
+use crate::plan::Plan;
 use crate::row::Row;
-use crate::scenario::{Load, Rules, Scenario};
+use crate::scenario::{Load, Rules, Scenario, Upstream};
 use crate::server::{Place, Server};
 use crate::streams;
 use crate::tally::Tally;
@@ -16,46 +16,24 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// What is to be measured, and how.
-pub(crate) struct Plan {
-    /// Who is measured.
-    pub(crate) servers: Vec<Peer>,
-    /// Who answers what they do not know.
-    pub(crate) upstream: Peer,
-    /// In which scenarios.
-    pub(crate) scenarios: Vec<&'static Scenario>,
-    /// How often.
-    pub(crate) rounds: u32,
-    /// How long each run.
-    pub(crate) span: Duration,
-    /// Only a hundredth of the names, to see that it works.
-    pub(crate) few: bool,
-    /// Who runs where.
-    pub(crate) cores: Cores,
-    /// The machine's name in rows.
-    pub(crate) machine: String,
-}
-
 impl Plan {
     /// Runs it all and hands over the row of each run; one that cannot be done is told and gives none.
     pub(crate) fn run(
         &self,
         mut keep: impl FnMut(Option<Row>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let nobody = (Ipv4Addr::LOCALHOST, 9).into();
-        let place = self.place(Rules::One, Ipv4Addr::LOCALHOST, nobody);
-        let upstream = Server::start(
-            &self.upstream,
-            Place {
-                core: self.cores.others,
-                ..place
-            },
-        )?;
+        let near = self.start_upstream(Ipv4Addr::LOCALHOST)?;
+        let far = self.interface.map(|address| self.start_upstream(address));
+        let far = far.transpose()?;
         let runs: Vec<_> = (1..=self.rounds)
             .flat_map(|round| self.round(round))
             .collect();
         let started = now();
         for ((round, scenario, server), number) in runs.iter().zip(1..) {
+            let upstream = match (scenario.upstream, &far) {
+                (Upstream::Interface, Some(far)) => far,
+                _ => &near,
+            };
             let result = self.measure(*round, scenario, server, upstream.address);
             let told = match &result {
                 Ok(row) => format!(
@@ -86,14 +64,16 @@ impl Plan {
         })
     }
 
-    fn place(&self, rules: Rules, listen: Ipv4Addr, upstream: SocketAddr) -> Place {
-        Place {
+    fn start_upstream(&self, listen: Ipv4Addr) -> io::Result<Server> {
+        let place = Place {
             listen,
-            upstream,
-            rules,
-            core: self.cores.server,
+            // It asks nobody: this is the port of `discard`.
+            upstream: (Ipv4Addr::LOCALHOST, 9).into(),
+            rules: Rules::One,
+            core: self.cores.others,
             ours: self.cores.others,
-        }
+        };
+        Server::start(&self.upstream, place)
     }
 
     fn measure(
@@ -103,7 +83,14 @@ impl Plan {
         peer: &Peer,
         upstream: SocketAddr,
     ) -> io::Result<Row> {
-        let server = Server::start(peer, self.place(scenario.rules, scenario.listen, upstream))?;
+        let place = Place {
+            listen: scenario.listen,
+            upstream,
+            rules: scenario.rules,
+            core: self.cores.server,
+            ours: self.cores.others,
+        };
+        let server = Server::start(peer, place)?;
         let mut questions = scenario.questions(u64::from(round), self.few);
         Blast::new(server.address, scenario.expect)?.warm(&questions)?;
         let before = server.usage()?;

@@ -22,6 +22,8 @@ pub(crate) struct Scenario {
     pub(crate) load: Load,
     /// Where the server listens; it is asked over loopback in any case.
     pub(crate) listen: Ipv4Addr,
+    /// Where the upstream listens.
+    pub(crate) upstream: Upstream,
     /// What the replies should be.
     pub(crate) expect: Expect,
 }
@@ -33,6 +35,16 @@ pub(crate) enum Load {
     Datagrams(Pace),
     /// Over TCP.
     Streams(Pipelines),
+}
+
+/// Where an upstream listens. What comes from loopback cannot be forged by a stranger, so a server may ask there
+/// from few ports; elsewhere it should draw a port for each query (RFC 5452 §9.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// On loopback.
+    Loopback,
+    /// On an address that this machine has in its network.
+    Interface,
 }
 
 /// How much a server has to filter. None is left without a rule: that is what it is there for.
@@ -55,7 +67,17 @@ const PLAIN: Scenario = Scenario {
     rules: Rules::One,
     load: Load::Datagrams(Pace::Window(256)),
     listen: Ipv4Addr::LOCALHOST,
+    upstream: Upstream::Loopback,
     expect: Expect::Records,
+};
+
+const MISSES: Scenario = Scenario {
+    name: "misses",
+    about: "fresh names, each asked upstream, 100 outstanding",
+    names: Names::Plain(100),
+    fresh_in_ten: 10,
+    load: Load::Datagrams(Pace::Window(100)),
+    ..PLAIN
 };
 
 /// Every scenario, in the order they run.
@@ -96,13 +118,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         rules: Rules::Thousands,
         ..PLAIN
     },
+    MISSES,
     Scenario {
-        name: "misses",
-        about: "fresh names, each asked upstream, 100 outstanding",
-        names: Names::Plain(100),
-        fresh_in_ten: 10,
-        load: Load::Datagrams(Pace::Window(100)),
-        ..PLAIN
+        name: "fresh-ports",
+        about: "misses, the upstream not on loopback",
+        upstream: Upstream::Interface,
+        ..MISSES
     },
     Scenario {
         name: "mixed",

@@ -43,11 +43,11 @@ impl Server {
         let program = peer
             .find()
             .ok_or_else(|| about(io::ErrorKind::NotFound.into()))?;
+        let port = free_port(place.listen)?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("compare-{}", std::process::id()))
-            .join(&peer.name);
+            .join(format!("{}-{port}", peer.name));
         fs::create_dir_all(&folder)?;
-        let port = free_port()?;
         let fill = |text: &str| fill(peer, place, port, &folder, text);
         for (name, text) in &peer.files {
             fs::write(folder.join(name), fill(text))?;
@@ -67,7 +67,7 @@ impl Server {
         pin(place.ours)?;
         let mut server = Self {
             child: child.map_err(about)?,
-            address: (Ipv4Addr::LOCALHOST, port).into(),
+            address: (reachable(place.listen), port).into(),
             folder,
             start: Duration::ZERO,
         };
@@ -117,13 +117,20 @@ const LOG: &str = "output.log";
 /// The longest a start may take.
 const READY: Duration = Duration::from_secs(15);
 
+/// Who listens everywhere is asked over loopback.
+fn reachable(listen: Ipv4Addr) -> Ipv4Addr {
+    if listen.is_unspecified() {
+        Ipv4Addr::LOCALHOST
+    } else {
+        listen
+    }
+}
+
 /// A port that nobody had a moment ago, over UDP and TCP.
-fn free_port() -> io::Result<u16> {
+fn free_port(address: Ipv4Addr) -> io::Result<u16> {
     for _ in 0..100 {
-        let port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?
-            .local_addr()?
-            .port();
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        let port = UdpSocket::bind((address, 0))?.local_addr()?.port();
+        if TcpListener::bind((address, port)).is_ok() {
             return Ok(port);
         }
     }
