@@ -11,29 +11,37 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 /// Which core each side runs on.
-#[derive(Clone, Copy)]
 pub(crate) struct Cores {
-    /// The server that is measured.
-    pub(crate) server: usize,
-    /// Generator and upstream.
+    /// Those of the server that is measured, one for each of its threads as far as there are.
+    pub(crate) server: Vec<usize>,
+    /// The one of generator and upstream.
     pub(crate) others: usize,
 }
 
 impl Cores {
-    /// The first two cores that we may use; on a machine of one core, that one.
+    /// The first core that we may use is the server's, the second ours, the others the server's again. On a machine
+    /// of one core, both have that one.
     pub(crate) fn choose() -> io::Result<Self> {
         let ours = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| ours.is_set(*core));
-        let server = cores.next().unwrap_or(0);
-        let others = cores.next().unwrap_or(server);
+        let first = cores.next().unwrap_or(0);
+        let others = cores.next().unwrap_or(first);
+        let server = std::iter::once(first).chain(cores).collect();
         Ok(Self { server, others })
+    }
+
+    /// Those for so many threads of a server.
+    pub(crate) fn of_threads(&self, threads: usize) -> &[usize] {
+        self.server.get(..threads).unwrap_or(&self.server)
     }
 }
 
-/// Keeps this thread, and all processes that it starts, on one core.
-pub(crate) fn pin(core: usize) -> io::Result<()> {
+/// Keeps this thread, and all processes that it starts, on these cores.
+pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
+    for core in cores {
+        set.set(*core);
+    }
     Ok(sched_setaffinity(None, &set)?)
 }
 

@@ -59,7 +59,7 @@ fn run(options: &Options) -> io::Result<()> {
     for fact in &facts {
         println!("{fact}");
     }
-    pin(plan.cores.others)?;
+    pin(&[plan.cores.others])?;
     let mut results = Results::create(&folder, &plan.machine, &facts)?;
     let mut runs = 0;
     plan.run(|row| {
@@ -78,12 +78,14 @@ fn run(options: &Options) -> io::Result<()> {
 
 /// What a reader of the rows has to know besides.
 fn facts(plan: &Plan) -> Vec<String> {
-    let cores = plan.cores;
+    let cores = &plan.cores;
+    let threads = plan.scenarios.iter().map(|scenario| scenario.threads).max();
     let mut facts = vec![
         format!("{}, {}", plan.machine, kernel()),
         format!(
-            "server on core {}, generator and upstream on core {}",
-            cores.server, cores.others
+            "server on cores {:?}, one for each thread; generator and upstream on core {}",
+            cores.of_threads(threads.unwrap_or(1)),
+            cores.others
         ),
         format!(
             "runs of {} s; CPU time from /proc/PID/task/*/schedstat",
@@ -91,7 +93,7 @@ fn facts(plan: &Plan) -> Vec<String> {
         ),
         format!("upstream: {}", plan.upstream.name),
     ];
-    if cores.server == cores.others {
+    if cores.server.contains(&cores.others) {
         facts.push("one core for both: no figure of this machine means anything".to_owned());
     }
     for peer in plan.servers.iter().chain([&plan.upstream]) {

@@ -57,6 +57,7 @@ const PLACEHOLDERS: &[&str] = &[
     "port",             // the same over UDP and TCP
     "upstream_address", // whom to ask
     "upstream_port",
+    "threads",          // how many threads serve; a server without it has one
     "dir",              // the folder of the peer's files
     "hosts",            // `host` for each host whose AAAA are to be filtered
     "ranges",           // `range` for each range in which addresses are
@@ -143,6 +144,12 @@ impl Peer {
         said.lines()
             .find(with_number)
             .map(|line| line.trim().to_owned())
+    }
+
+    /// Whether this placeholder is in its files or arguments.
+    pub(crate) fn mentions(&self, placeholder: &str) -> bool {
+        let mut texts = self.files.values().chain(&self.run);
+        texts.any(|text| text.contains(placeholder))
     }
 
     /// Whether it can filter at all: not every server can by host or by range.

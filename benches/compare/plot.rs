@@ -66,11 +66,12 @@ fn draw_block(
 ) -> Result<f64, fmt::Error> {
     let measure = Measure::of(scenario);
     let figure = |server| Some((server, summary.figure(scenario, server, measure.value)?));
-    let bars: Vec<(&str, Figure)> = summary
+    let mut bars: Vec<(&str, Figure)> = summary
         .servers(scenario)
         .into_iter()
         .filter_map(figure)
         .collect();
+    bars.sort_by(|(_, a), (_, b)| a.median.total_cmp(&b.median));
     let most = bars
         .iter()
         .map(|(_, figure)| figure.most)
@@ -116,9 +117,10 @@ fn draw_bar(server: &str, figure: Figure, scale: f64, top: f64, body: &mut Strin
         end(figure.least),
         end(figure.most)
     )?;
+    let digits = if figure.median < 100.0 { 2 } else { 0 };
     writeln!(
         body,
-        "<text x=\"{:.1}\" y=\"{baseline:.1}\">{:.2}</text>",
+        "<text x=\"{:.1}\" y=\"{baseline:.1}\">{:.digits$}</text>",
         end(figure.most) + 6.0,
         figure.median
     )

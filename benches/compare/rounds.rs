@@ -70,7 +70,8 @@ impl Plan {
             // It asks nobody: this is the port of `discard`.
             upstream: (Ipv4Addr::LOCALHOST, 9).into(),
             rules: Rules::One,
-            core: self.cores.others,
+            threads: 1,
+            cores: &[self.cores.others],
             ours: self.cores.others,
         };
         Server::start(&self.upstream, place)
@@ -87,7 +88,8 @@ impl Plan {
             listen: scenario.listen,
             upstream,
             rules: scenario.rules,
-            core: self.cores.server,
+            threads: scenario.threads,
+            cores: self.cores.of_threads(scenario.threads),
             ours: self.cores.others,
         };
         let server = Server::start(peer, place)?;
@@ -126,17 +128,17 @@ impl Plan {
             p99: tally.quantile(0.99),
             rss_kb: after.rss_kb,
             start_ms: server.start.as_secs_f64() * 1e3,
-            generator_bound: is_generator_bound(scenario, &tally, cpu),
+            generator_bound: is_generator_bound(scenario, &tally, cpu, place.cores.len()),
         })
     }
 }
 
-/// A server that was the limit used up its core; at a fixed rate, the generator has to keep to it.
-fn is_generator_bound(scenario: &Scenario, tally: &Tally, cpu: Duration) -> bool {
+/// A server that was the limit used up its cores; at a fixed rate, the generator has to keep to it.
+fn is_generator_bound(scenario: &Scenario, tally: &Tally, cpu: Duration, cores: usize) -> bool {
     let seconds = tally.span.as_secs_f64();
     match scenario.load {
         Load::Datagrams(Pace::Rate(rate)) => (tally.queries as f64) < 0.98 * rate * seconds,
-        _ => cpu.as_secs_f64() < 0.95 * seconds,
+        _ => cpu.as_secs_f64() < 0.95 * seconds * cores as f64,
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Scenario {
     pub(crate) load: Load,
     /// Where the server listens; it is asked over loopback in any case.
     pub(crate) listen: Ipv4Addr,
+    /// Threads that serve; there are as many cores for them as this machine can spare.
+    pub(crate) threads: usize,
     /// Where the upstream listens.
     pub(crate) upstream: Upstream,
     /// What the replies should be.
@@ -67,6 +69,7 @@ const PLAIN: Scenario = Scenario {
     rules: Rules::One,
     load: Load::Datagrams(Pace::Window(256)),
     listen: Ipv4Addr::LOCALHOST,
+    threads: 1,
     upstream: Upstream::Loopback,
     expect: Expect::Records,
 };
@@ -87,6 +90,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "wildcard",
         about: "hits, the server listening on 0.0.0.0",
         listen: Ipv4Addr::UNSPECIFIED,
+        ..PLAIN
+    },
+    Scenario {
+        name: "two-threads",
+        about: "hits, by two threads",
+        threads: 2,
         ..PLAIN
     },
     Scenario {
@@ -153,8 +162,9 @@ impl Scenario {
     /// Whether this server can take part.
     pub(crate) fn is_for(&self, peer: &Peer) -> bool {
         let is_left_out = peer.leaves_out.iter().any(|name| name == self.name);
-        let is_able = matches!(self.rules, Rules::One) || peer.filters();
-        is_able && !is_left_out
+        let can_filter = matches!(self.rules, Rules::One) || peer.filters();
+        let can_thread = self.threads == 1 || peer.mentions("{threads}");
+        can_filter && can_thread && !is_left_out
     }
 
     /// What is asked; `few` asks a hundredth of the names, to see that it works at all.

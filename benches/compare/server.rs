@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 
 /// What a server is started for.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     /// Where it listens.
     pub(crate) listen: Ipv4Addr,
     /// Whom it asks; nobody, if it is itself an upstream.
     pub(crate) upstream: SocketAddr,
     /// What it filters.
     pub(crate) rules: Rules,
-    /// The core it runs on.
-    pub(crate) core: usize,
+    /// How many threads serve.
+    pub(crate) threads: usize,
+    /// The cores it runs on.
+    pub(crate) cores: &'a [usize],
     /// The core we run on.
     pub(crate) ours: usize,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it and waits until it answers.
-    pub(crate) fn start(peer: &Peer, place: Place) -> io::Result<Self> {
+    pub(crate) fn start(peer: &Peer, place: Place<'_>) -> io::Result<Self> {
         let about = |error: io::Error| io::Error::other(format!("{}: {error}", peer.name));
         let program = peer
             .find()
@@ -62,9 +64,9 @@ impl Server {
             .stderr(log);
         let started = now();
         // A process is born where its parent runs: so all its threads are there from the first instruction on.
-        pin(place.core)?;
+        pin(place.cores)?;
         let child = command.spawn();
-        pin(place.ours)?;
+        pin(&[place.ours])?;
         let mut server = Self {
             child: child.map_err(about)?,
             address: (reachable(place.listen), port).into(),
@@ -138,7 +140,7 @@ fn free_port(address: Ipv4Addr) -> io::Result<u16> {
 }
 
 /// Puts the values in the places of their placeholders.
-fn fill(peer: &Peer, place: Place, port: u16, folder: &Path, text: &str) -> String {
+fn fill(peer: &Peer, place: Place<'_>, port: u16, folder: &Path, text: &str) -> String {
     let each =
         |template: &Option<String>, placeholder: &str, values: &mut dyn Iterator<Item = String>| {
             let template = template.as_deref().unwrap_or_default();
@@ -151,6 +153,7 @@ fn fill(peer: &Peer, place: Place, port: u16, folder: &Path, text: &str) -> Stri
         .replace("{port}", &port.to_string())
         .replace("{upstream_address}", &place.upstream.ip().to_string())
         .replace("{upstream_port}", &place.upstream.port().to_string())
+        .replace("{threads}", &place.threads.to_string())
         .replace("{dir}", &folder.display().to_string());
     if !text.contains("{hosts}") && !text.contains("{ranges}") {
         return text;
