@@ -6,7 +6,7 @@
 use crate::clock::now;
 use crate::mmsg::{BATCH, Batch, Datagram};
 use crate::questions::{Questions, write_id};
-use crate::tally::{Expect, Tally};
+use crate::tally::{Expect, SILENCE, Tally};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use std::io;
@@ -50,8 +50,6 @@ const IDS: usize = 4096;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Outstanding while a cache is filled; no server drops any at this.
 const WARMING_WINDOW: usize = 64;
-/// Then it is not slow but broken, or gone.
-const SILENCE: Duration = Duration::from_secs(5);
 
 impl Blast {
     /// Asks the server at this address.
@@ -94,7 +92,7 @@ impl Blast {
         Ok(())
     }
 
-    /// Asks for so long.
+    /// Asks for so long; on a machine that answers nothing in that time, until the first reply.
     pub(crate) fn run(
         mut self,
         questions: &mut Questions,
@@ -105,7 +103,7 @@ impl Blast {
         self.started = now();
         loop {
             let elapsed = self.started.elapsed();
-            if elapsed >= span {
+            if self.tally.is_over(elapsed, span) {
                 return Ok(self.end());
             }
             let asked = usize::try_from(self.tally.queries).unwrap_or(usize::MAX);

@@ -46,34 +46,43 @@ fn run(options: &Options) -> io::Result<()> {
         return floor::serve(address);
     }
     if let Some(file) = &options.read {
-        return results::read(file);
+        println!("{}", results::read(file)?);
+        return Ok(());
     }
     let plan = Plan::make(options)?;
-    let scratch = Scratch::new();
-    let folder = if options.short {
-        scratch.0.clone()
-    } else {
-        Path::new(BENCHES).join("results")
-    };
-    let facts = facts(&plan);
+    pin(&[plan.cores.others])?;
+    if options.short {
+        let scratch = Scratch::new();
+        compare(&plan, &scratch.0)?;
+        return Ok(());
+    }
+    let table = compare(&plan, &Path::new(BENCHES).join("results"))?;
+    println!("\n{table}");
+    Ok(())
+}
+
+/// Measures, keeps rows, table and plot in this folder, and gives the table.
+fn compare(plan: &Plan, folder: &Path) -> io::Result<String> {
+    let facts = facts(plan);
     for fact in &facts {
         println!("{fact}");
     }
-    pin(&[plan.cores.others])?;
-    let mut results = Results::create(&folder, &plan.machine, &facts)?;
-    let mut runs = 0;
-    plan.run(|row| {
-        runs += 1;
-        row.map_or(Ok(()), |row| results.add(row))
+    let mut results = Results::create(folder, &plan.machine, &facts)?;
+    let mut failed = 0;
+    plan.run(|row| match row {
+        Some(row) => results.add(row),
+        None => {
+            failed += 1;
+            Ok(())
+        }
     })?;
-    results.finish()?;
-    if results.count() < runs {
-        return Err(io::Error::other(format!(
-            "{} of {runs} runs gave no result",
-            runs - results.count()
-        )));
+    let table = results.finish()?;
+    match failed {
+        0 => Ok(table),
+        _ => Err(io::Error::other(format!(
+            "{failed} runs gave no result; the others are kept"
+        ))),
     }
-    Ok(())
 }
 
 /// What a reader of the rows has to know besides.
@@ -102,7 +111,19 @@ fn facts(plan: &Plan) -> Vec<String> {
         }
     }
     for scenario in &plan.scenarios {
-        facts.push(format!("scenario {}: {}", scenario.name, scenario.about));
+        let others = plan
+            .servers
+            .iter()
+            .filter(|server| !scenario.is_for(server));
+        let others: Vec<_> = others.map(|server| server.name.as_str()).collect();
+        let without = match others.as_slice() {
+            [] => String::new(),
+            others => format!("; without {}", others.join(", ")),
+        };
+        facts.push(format!(
+            "scenario {}: {}{without}",
+            scenario.name, scenario.about
+        ));
     }
     facts
 }

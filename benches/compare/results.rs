@@ -46,19 +46,14 @@ impl Results {
         Ok(())
     }
 
-    /// How many rows there are.
-    pub(crate) fn count(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Writes table and plot beside the rows.
-    pub(crate) fn finish(&self) -> io::Result<()> {
+    /// Writes table and plot beside the rows, and gives the table.
+    pub(crate) fn finish(&self) -> io::Result<String> {
         present(&self.path, &self.rows)
     }
 }
 
-/// Makes table and plot of a file of rows.
-pub(crate) fn read(path: &Path) -> io::Result<()> {
+/// Makes table and plot of a file of rows, and gives the table.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     let is_row = |line: &&str| !line.starts_with('#') && *line != COLUMNS;
     let rows = text.lines().filter(is_row).map(|line| {
@@ -69,7 +64,7 @@ pub(crate) fn read(path: &Path) -> io::Result<()> {
     present(path, &rows)
 }
 
-fn present(path: &Path, rows: &[Row]) -> io::Result<()> {
+fn present(path: &Path, rows: &[Row]) -> io::Result<String> {
     let Some(first) = rows.first() else {
         return Err(io::Error::other("nothing could be measured"));
     };
@@ -79,8 +74,7 @@ fn present(path: &Path, rows: &[Row]) -> io::Result<()> {
         "# {}\n\nMedians over rounds; raw rows: `{name}`.\n{summary}",
         first.machine
     );
-    println!("\n{table}");
-    fs::write(path.with_extension("md"), table)?;
+    fs::write(path.with_extension("md"), &table)?;
     let caption = format!(
         "{}, {}: medians over rounds, less is better",
         first.machine,
@@ -88,6 +82,5 @@ fn present(path: &Path, rows: &[Row]) -> io::Result<()> {
     );
     let plot = plot::draw(&summary, &caption).map_err(io::Error::other)?;
     fs::write(path.with_extension("svg"), plot)?;
-    println!("{}, with its table (.md) and plot (.svg)", path.display());
-    Ok(())
+    Ok(table)
 }

@@ -46,11 +46,19 @@ impl Tally {
         self.latencies.count(took);
     }
 
+    /// Whether a run of this length is over: a slow machine gets more time for its first reply.
+    pub(crate) fn is_over(&self, elapsed: Duration, span: Duration) -> bool {
+        elapsed >= span && (self.answers > 0 || elapsed > SILENCE)
+    }
+
     /// The time that this share of the replies did not exceed, in microseconds; 65,536 and more are told as that.
     pub(crate) fn quantile(&self, share: f64) -> u64 {
         self.latencies.quantile(share)
     }
 }
+
+/// Who says nothing for so long will not.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
 fn is_expected(reply: &[u8], expect: Expect) -> bool {
     let Some(&[_, _, flags, code, _, _, high, low]) = reply.first_chunk() else {
