@@ -69,7 +69,10 @@ impl Pipeline {
                 return None;
             }
             // A rule that stands before may name the chain.
-            let rules = self.rules_along(to, entry.answer.chain());
+            let rules = match entry.answer.chain() {
+                [] => rules,
+                chain => self.rules_along(to, chain),
+            };
             let place = policy.certain(rules, question.dnssec_ok)?;
             let tally = self.give_memo(to, (place, rules), (entry, bound), reply);
             let refresh = claim(entry, to) || self.zones.wants();
