@@ -8,7 +8,7 @@ use super::{Explain, Failure, complain, counted, print, read};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::message::{Ask, Kind, Name, Question, Rcode, Transport, write_query};
-use crate::pipeline::{Client, Outcome, Pipeline};
+use crate::pipeline::{Client, Outcome};
 use hickory_proto::op::Message;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -35,10 +35,9 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     } else {
         vec![kind]
     };
-    let queries: Vec<_> = kinds.iter().map(|kind| query(name, *kind)).collect();
-    let answered = ask(&daemon, &queries, config.deadline).unwrap_or_else(|error| {
+    let heard = ask(&daemon, name, &kinds, config.deadline).unwrap_or_else(|error| {
         complain(format_args!("{name}: {error}"));
-        false
+        Vec::new()
     });
     let pipeline = daemon.pipeline();
     let upstreams = pipeline.settings().defaults();
@@ -47,9 +46,9 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
         address: wanted.client.to_canonical(),
         transport: Transport::Stream,
     };
-    let told = tell(&daemon, pipeline, &query(name, kind), client);
+    let told = tell(&daemon, &heard, &query(name, kind, 1), client);
     daemon.stop();
-    if !answered {
+    if heard.iter().all(|(_, rcode)| *rcode == Rcode::SERV_FAIL) {
         complain(format_args!(
             "no upstream answered: {}",
             upstreams
@@ -63,12 +62,30 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     told
 }
 
-fn tell(daemon: &Daemon, pipeline: &Pipeline, query: &[u8], client: Client) -> Result<(), Failure> {
-    let now = daemon.now();
+fn tell(
+    daemon: &Daemon,
+    heard: &[(Kind, Rcode)],
+    query: &[u8],
+    client: Client,
+) -> Result<(), Failure> {
+    let (pipeline, now) = (daemon.pipeline(), daemon.now());
     let mut lines = pipeline
         .explain(query, client, now)
         .ok_or(Failure::Bug)?
         .steps;
+    let said = heard.iter().map(|(kind, rcode)| format!("{kind} {rcode}"));
+    let said = said.collect::<Vec<_>>().join(", ");
+    lines.insert(
+        1,
+        (
+            "asked",
+            if said.is_empty() {
+                "nobody answered".to_owned()
+            } else {
+                said
+            },
+        ),
+    );
     let mut reply = Vec::new();
     match pipeline.answer_now(&pipeline.settings(), query, client, now, &mut reply) {
         Outcome::Reply { .. } => lines.extend(read_reply(&reply)),
@@ -114,7 +131,7 @@ fn for_asking(config: &Config) -> Config {
     }
 }
 
-fn query(name: Name, kind: Kind) -> Vec<u8> {
+fn query(name: Name, kind: Kind, id: u16) -> Vec<u8> {
     let question = Question {
         name: name.lower(),
         kind,
@@ -127,28 +144,36 @@ fn query(name: Name, kind: Kind) -> Vec<u8> {
         authentic_data: false,
     };
     let mut query = Vec::new();
-    // An id that means nothing: the socket is connected, and each question is asked once.
-    write_query(&ask, 1, true, &mut query);
+    // Ids need no luck here: the socket is connected to ourselves.
+    write_query(&ask, id, true, &mut query);
     query
 }
 
 /// Asks all at once, as a client does: were it one after the other, the first failure would be forgotten
-/// before the last is there. Gives whether anybody knew something.
-fn ask(daemon: &Daemon, queries: &[Vec<u8>], deadline: Duration) -> std::io::Result<bool> {
+/// before the last is there. Gives what was said to each.
+fn ask(
+    daemon: &Daemon,
+    name: Name,
+    kinds: &[Kind],
+    deadline: Duration,
+) -> std::io::Result<Vec<(Kind, Rcode)>> {
     let listener = daemon.addresses().first().copied();
     let listener = listener.ok_or_else(|| std::io::Error::other("no listener"))?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(listener)?;
     socket.set_read_timeout(Some(deadline + Duration::from_secs(1)))?;
-    for query in queries {
-        socket.send(query)?;
+    for (id, kind) in (0..).zip(kinds) {
+        socket.send(&query(name, *kind, id))?;
     }
-    let mut answered = false;
-    for _ in queries {
+    let mut heard = Vec::new();
+    for _ in kinds {
         let mut reply = [0; 4096];
         socket.recv(&mut reply)?;
-        // The lower four bits of the flags (RFC 1035 §4.1.1).
-        answered |= Rcode(u16::from(reply[3] & 0xf)) != Rcode::SERV_FAIL;
+        // The id, and the lower four bits of the flags (RFC 1035 §4.1.1).
+        let id = u16::from_be_bytes([reply[0], reply[1]]);
+        let rcode = Rcode(u16::from(reply[3] & 0xf));
+        heard.extend(kinds.get(usize::from(id)).map(|kind| (*kind, rcode)));
     }
-    Ok(answered)
+    heard.sort_by_key(|(kind, _)| *kind);
+    Ok(heard)
 }

@@ -142,7 +142,7 @@ impl Pipeline {
                 .map_or_else(String::new, |rule| rule.name.clone())
         };
         if matches!((own, ipv4), (Slot::Open, Slot::Open)) {
-            return "made anew for each query: nothing of the answer is kept (TTL 0, or NODATA without SOA and NS)".to_owned();
+            return "upstream's answer, asked for anew by each query: nothing of it is kept (TTL 0, or a denial without SOA)".to_owned();
         }
         if !matches!(question.kind, Kind::AAAA | Kind::ANY) {
             return hints_decision(question.kind, own, rules);
