@@ -47,21 +47,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (count, unit) = count_and_unit(text)?;
-        let shown = quoted(text);
-        if unit.is_empty() {
-            return Err(format!(
-                "{shown} has no unit: write \"{count}s\" or \"{count}ms\""
-            ));
-        }
-        let (_, milliseconds) = TIME_UNITS
-            .into_iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(|| format!("{shown} has an unknown unit: use ms, s, m, h or d"))?;
-        count
-            .checked_mul(milliseconds)
-            .map(Self::milliseconds)
-            .ok_or_else(|| format!("{shown} is too long"))
+        amount(text, &TIME_UNITS, ["s", "ms"], "ms, s, m, h or d").map(Self::milliseconds)
     }
 }
 
@@ -103,23 +89,8 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (count, unit) = count_and_unit(text)?;
-        let shown = quoted(text);
-        if unit.is_empty() {
-            return Err(format!(
-                "{shown} has no unit: write \"{count}MiB\" or \"{count}B\""
-            ));
-        }
-        let (_, octets) = SIZE_UNITS
-            .into_iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(|| {
-                format!("{shown} has an unknown unit: use B, KiB, MiB or GiB, as in \"64MiB\"")
-            })?;
-        count
-            .checked_mul(octets)
-            .map(Self)
-            .ok_or_else(|| format!("{shown} is too large"))
+        let known = "B, KiB, MiB or GiB, as in \"64MiB\"";
+        amount(text, &SIZE_UNITS, ["MiB", "B"], known).map(Self)
     }
 }
 
@@ -130,6 +101,29 @@ impl fmt::Display for Size {
         }
         write_in_largest(out, self.0, &SIZE_UNITS)
     }
+}
+
+/// Reads `10m` in the smallest of these units. `likely` are those that are meant where none is written,
+/// `known` names all of them.
+fn amount(
+    text: &str,
+    units: &[(&str, u64)],
+    likely: [&str; 2],
+    known: &str,
+) -> Result<u64, String> {
+    let (count, unit) = count_and_unit(text)?;
+    let shown = quoted(text);
+    if unit.is_empty() {
+        let [first, second] = likely.map(|unit| format!("\"{count}{unit}\""));
+        return Err(format!("{shown} has no unit: write {first} or {second}"));
+    }
+    let (_, size) = units
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(|| format!("{shown} has an unknown unit: use {known}"))?;
+    count
+        .checked_mul(*size)
+        .ok_or_else(|| format!("{shown} is too large"))
 }
 
 /// Splits `10m` into 10 and `m`.
@@ -292,7 +286,7 @@ mod tests {
             ),
             (
                 "9999999999999999999d",
-                Err("\"9999999999999999999d\" is too long"),
+                Err("\"9999999999999999999d\" is too large"),
             ),
         ];
         for (text, expected) in table {
