@@ -2,7 +2,7 @@
 //!
 //! Start: bind everything (so that a busy port stops us before anything runs), then the workers, then
 //! streams and the admin page, then the self-query that makes us ready. Stop: not ready, no new
-//! clients, what is in flight finishes (3 s at most), threads end.
+//! connections; datagrams are served until nothing is in flight (3 s at most), then threads end.
 //!
 //! ```no_run
 //! let config = unsix::config::Config::default();
@@ -188,7 +188,7 @@ impl Daemon {
         )
     }
 
-    /// Stops: hears no more clients, finishes what is in flight (3 s at most), ends its threads.
+    /// Stops: takes no more connections, serves until nothing is in flight (3 s at most), ends its threads.
     pub fn stop(mut self) {
         self.shared.drain(&self.stop);
         for worker in self.workers.drain(..) {

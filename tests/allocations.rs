@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use unsix::config::Config;
-use unsix::message::{Ask, Kind, Name, Question, Transport, write_query};
+use unsix::message::{Ask, Kind, Name, Transport, write_query};
 use unsix::pipeline::{
     Action, Client, Duty, Event, Fetches, Origin, Outcome, Pipeline, Source, Via,
 };
@@ -49,17 +49,7 @@ const CLIENT: Client = Client {
 };
 
 fn query(name: &str, kind: Kind) -> Vec<u8> {
-    let question = Question {
-        name: Name::parse(name).unwrap().lower(),
-        kind,
-        dnssec_ok: false,
-        checking_disabled: false,
-    };
-    let ask = Ask {
-        question,
-        recursion_desired: true,
-        authentic_data: false,
-    };
+    let ask = Ask::plain(Name::parse(name).unwrap(), kind);
     let mut query = Vec::new();
     write_query(&ask, 7, true, &mut query);
     query

@@ -7,7 +7,7 @@
 use super::{Explain, Failure, complain, counted, print, read};
 use crate::config::Config;
 use crate::daemon::Daemon;
-use crate::message::{Ask, Kind, Name, Question, Rcode, Transport, write_query};
+use crate::message::{Ask, Kind, Name, Rcode, Transport, write_query};
 use crate::pipeline::{Client, Outcome};
 use hickory_proto::op::Message;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -132,20 +132,9 @@ fn for_asking(config: &Config) -> Config {
 }
 
 fn query(name: Name, kind: Kind, id: u16) -> Vec<u8> {
-    let question = Question {
-        name: name.lower(),
-        kind,
-        dnssec_ok: false,
-        checking_disabled: false,
-    };
-    let ask = Ask {
-        question,
-        recursion_desired: true,
-        authentic_data: false,
-    };
     let mut query = Vec::new();
     // Ids need no luck here: the socket is connected to ourselves.
-    write_query(&ask, id, true, &mut query);
+    write_query(&Ask::plain(name, kind), id, true, &mut query);
     query
 }
 

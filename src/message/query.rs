@@ -250,6 +250,22 @@ pub struct Ask {
     pub authentic_data: bool,
 }
 
+impl Ask {
+    /// As a plain client asks: RD, and nothing about DNSSEC.
+    pub fn plain(name: Name, kind: Kind) -> Self {
+        Self {
+            question: Question {
+                name: name.lower(),
+                kind,
+                dnssec_ok: false,
+                checking_disabled: false,
+            },
+            recursion_desired: true,
+            authentic_data: false,
+        }
+    }
+}
+
 /// The largest datagram we take from an upstream, and offer to take from a client: it crosses any network
 /// unfragmented.
 pub(super) const PAYLOAD: u16 = 1232;

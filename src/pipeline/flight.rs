@@ -3,8 +3,9 @@
 //! It says what to send and when to wake it, and is told what came and what time it is. In order:
 //! the servers that are up, as the file lists them; a failure moves on at once, silence after the time
 //! of a try; TC is asked again over a stream; FORMERR without a question is asked again without EDNS.
-//! A packet that is not the answer never ends anything (answers.md 10): every try stays open until the
-//! flight ends, so a late answer still counts.
+//! A datagram that is not the answer never ends anything (answers.md 10): every try over datagrams stays open
+//! until the flight ends, so a late answer still counts. A stream brings one message; if that is not
+//! the answer, nothing more comes there.
 //!
 //! Never more than six packets for one question, and three tries that nobody answers.
 

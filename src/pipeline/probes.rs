@@ -7,7 +7,7 @@
 
 use super::health::Upstream;
 use crate::config::Pattern;
-use crate::message::{Ask, Kind, Name, Question};
+use crate::message::{Ask, Kind, Name};
 use crate::policy::Policy;
 use crate::time::Moment;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,26 +91,12 @@ pub(super) fn zones_to_probe(policy: &Policy) -> Vec<Name> {
 
 /// Asks whether a silent upstream is back: any valid answer will do.
 pub(super) fn sign_of_life() -> Ask {
-    ask(Name::ROOT, Kind::NS)
+    Ask::plain(Name::ROOT, Kind::NS)
 }
 
 /// Asks for a loop probe's name.
 pub(super) fn loop_question(name: Name) -> Ask {
-    ask(name, Kind::HINFO)
-}
-
-/// A question of our own, as a plain client would ask it.
-pub(super) fn ask(name: Name, kind: Kind) -> Ask {
-    Ask {
-        question: Question {
-            name: name.lower(),
-            kind,
-            dnssec_ok: false,
-            checking_disabled: false,
-        },
-        recursion_desired: true,
-        authentic_data: false,
-    }
+    Ask::plain(name, Kind::HINFO)
 }
 
 /// Hexadecimal digits of 128 bits.

@@ -1,5 +1,6 @@
 //! What waiting clients are told, and what they still have to wait for.
 
+use super::Tally;
 use super::carry::{OTHER, Purpose};
 use super::check::Slot;
 use super::events::{Action, Note};
@@ -10,7 +11,6 @@ use super::health::State;
 use super::pair::{Next, Pair, question_for_ipv4};
 use super::replies::{Audience, Given, write_code};
 use super::timers::Target;
-use super::{Tally, probes};
 use crate::message::{Ask, Kind, Query, Rcode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -168,7 +168,7 @@ impl Fetches {
     /// Fetches the SOAs that a NODATA had to do without.
     pub(super) fn fetch_zones(&mut self) {
         for zone in self.pipeline.zones.take_wanted() {
-            self.enlist_nobody(probes::ask(zone, Kind::SOA));
+            self.enlist_nobody(Ask::plain(zone, Kind::SOA));
         }
     }
 
