@@ -4,7 +4,8 @@
 //! nanoseconds, over all threads of the server and of its children; the ticks of `/proc/PID/stat`
 //! are 10 ms each, which is a percent of a run of one second.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::io::Errno;
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -38,11 +39,31 @@ impl Cores {
 
 /// Keeps this thread, and all processes that it starts, on these cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
+    Ok(sched_setaffinity(None, &set(cores))?)
+}
+
+/// Puts all threads of a process on these cores, those too that chose others by themselves (Knot DNS does).
+pub(crate) fn pin_process(process: u32, cores: &[usize]) -> io::Result<()> {
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let number = task?.file_name().to_string_lossy().parse().ok();
+        let Some(thread) = number.and_then(Pid::from_raw) else {
+            continue;
+        };
+        // A thread may end between the listing and the call.
+        match sched_setaffinity(Some(thread), &set(cores)) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn set(cores: &[usize]) -> CpuSet {
     let mut set = CpuSet::new();
     for core in cores {
         set.set(*core);
     }
-    Ok(sched_setaffinity(None, &set)?)
+    set
 }
 
 /// What a server has taken so far.

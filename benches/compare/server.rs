@@ -1,7 +1,7 @@
 //! A started server: its files written, its process pinned to a core and ready when it has answered a query. Dropping ends it.
 
 use crate::clock::now;
-use crate::machine::{Usage, pin};
+use crate::machine::{Usage, pin, pin_process};
 use crate::peer::Peer;
 use crate::scenario::Rules;
 use std::fs::{self, File};
@@ -74,6 +74,7 @@ impl Server {
             start: Duration::ZERO,
         };
         server.wait_until_ready(started).map_err(about)?;
+        pin_process(server.child.id(), place.cores).map_err(about)?;
         Ok(server)
     }
 
