@@ -17,9 +17,9 @@ use unsix::message::{
 };
 use unsix::pipeline::Outcome;
 use unsix::policy::{Policy, RuleSet};
-use warm::{ID, NOW, Warm, answer, query, question};
+use warm::{ID, Misses, NOW, Warm, answer, query, question};
 
-criterion_group!(hot, peek, policy, look, reply, strip, whole);
+criterion_group!(hot, peek, policy, look, reply, strip, whole, miss);
 criterion_main!(hot);
 
 fn peek(criterion: &mut Criterion) {
@@ -79,7 +79,7 @@ fn look(criterion: &mut Criterion) {
 fn learned(name: &str, kind: Kind, data: &[u8]) -> Answer {
     let packet = answer(&query(name, kind), data);
     match judge(&packet, ID, &question(name, kind), Transport::Datagram) {
-        Judgement::Answer(answer) => *answer,
+        Judgement::Answer(answer) => Arc::unwrap_or_clone(answer),
         other => panic!("an answer of ours is none: {other:?}"),
     }
 }
@@ -143,4 +143,10 @@ fn whole(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// All of a miss but the kernel's part, and the making of the upstream's answer.
+fn miss(criterion: &mut Criterion) {
+    let mut misses = Misses::new();
+    criterion.bench_function("miss", |bencher| bencher.iter(|| misses.next()));
 }

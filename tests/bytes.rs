@@ -106,7 +106,7 @@ fn answer(question: &Question, flags: u16, records: &[(u32, u8)], text: &str) ->
         text.as_bytes().to_vec(),
     ];
     match judge(&packet.concat(), 7, question, Transport::Stream) {
-        Judgement::Answer(answer) => *answer,
+        Judgement::Answer(answer) => std::sync::Arc::unwrap_or_clone(answer),
         _ => panic!("not taken for an answer"),
     }
 }

@@ -272,7 +272,7 @@ fn head(question: &Question) -> Vec<u8> {
 
 fn learn(packet: &[u8], question: &Question) -> Answer {
     match judge(packet, ID, question, Transport::Stream) {
-        Judgement::Answer(answer) => *answer,
+        Judgement::Answer(answer) => std::sync::Arc::unwrap_or_clone(answer),
         other => panic!("{other:?}"),
     }
 }

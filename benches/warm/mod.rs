@@ -37,7 +37,7 @@ impl Warm {
         };
         let mut reply = Vec::new();
         for query in queries {
-            learn(&mut fetches, query);
+            learn(&mut fetches, query, &mut Vec::new());
             // The first reply makes what the next ones copy.
             warm.ask(query, &mut reply);
         }
@@ -51,25 +51,78 @@ impl Warm {
     }
 }
 
-/// Has every query that this one leads to answered.
-fn learn(fetches: &mut Fetches, query: &[u8]) {
+/// Has every query that this one leads to answered; gives how many replies went out.
+fn learn(fetches: &mut Fetches, query: &[u8], actions: &mut Vec<Action>) -> usize {
     let origin = Origin {
         client: CLIENT,
         peer: (Ipv4Addr::LOCALHOST, 5353).into(),
         via: Via::Connection(1),
     };
-    let mut actions = Vec::new();
-    fetches.ask(query, origin, NOW, &mut actions);
+    let mut replies = 0;
+    fetches.ask(query, origin, NOW, actions);
     while let Some(action) = actions.pop() {
-        if let Action::Send {
-            exchange, packet, ..
-        } = action
-        {
-            let packet = &answer(&packet, &[]);
-            fetches.on(Event::Packet { exchange, packet }, NOW, &mut actions);
+        match action {
+            Action::Send {
+                exchange,
+                packet: query,
+                ..
+            } => {
+                let packet = &answer(&query, &[]);
+                fetches.recycle(query);
+                fetches.on(Event::Packet { exchange, packet }, NOW, actions);
+            }
+            Action::Reply { reply, .. } => {
+                fetches.recycle(reply);
+                replies += 1;
+            }
+            Action::Release { .. } | Action::Note(_) => {}
+        }
+    }
+    replies
+}
+
+/// Names that nobody has asked before, each answered by the upstream at once.
+pub(crate) struct Misses {
+    warm: Warm,
+    fetches: Fetches,
+    query: Vec<u8>,
+    number: u64,
+    reply: Vec<u8>,
+    actions: Vec<Action>,
+}
+
+impl Misses {
+    /// None asked yet.
+    pub(crate) fn new() -> Self {
+        let warm = Warm::new(&[]);
+        Self {
+            fetches: Fetches::new(Arc::clone(&warm.pipeline), [1; 32], Duty::Plain),
+            warm,
+            query: query(&format!("{:0DIGITS$}.bench.test", 0), Kind::A),
+            number: 0,
+            reply: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Asks the next one; gives how many replies went out: one.
+    pub(crate) fn next(&mut self) -> usize {
+        self.number += 1;
+        let mut rest = self.number;
+        let label = self.query.iter_mut().skip(HEADER + 1).take(DIGITS);
+        for digit in label.rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        match self.warm.ask(&self.query, &mut self.reply) {
+            Outcome::Fetch => learn(&mut self.fetches, &self.query, &mut self.actions),
+            Outcome::Reply { .. } | Outcome::Drop => 0,
         }
     }
 }
+
+/// Octets of a missed name's first label.
+const DIGITS: usize = 10;
 
 /// A query as clients send it, with an OPT record.
 pub(crate) fn query(name: &str, kind: Kind) -> Vec<u8> {

@@ -92,7 +92,7 @@ mod tests {
     const NX_DOMAIN: u8 = 3;
 
     /// What upstream said to `www.example. A`. Every record but SOA and NS is owned by the name itself.
-    fn answer(rcode: u8, pieces: &[Piece]) -> Box<Answer> {
+    fn answer(rcode: u8, pieces: &[Piece]) -> std::sync::Arc<Answer> {
         let name = Name::parse("www.example.").unwrap();
         let question = Question {
             name,

@@ -13,7 +13,7 @@ pub(super) mod sample;
 use super::kind::{Kind, Rcode};
 use super::name::Name;
 use super::wire::{HEADER, flag, u16_at};
-use facts::Facts;
+pub(super) use facts::Facts;
 pub(super) use path::{Astray, Path, in_answer};
 pub(super) use record::Records;
 pub use record::{Record, Section, Service, Soa};
@@ -69,11 +69,22 @@ impl Answer {
         rcode: Rcode,
         extended_errors: Box<[Ede]>,
     ) -> Self {
+        let facts = Facts::find(&Records::all(&octets), path, rcode);
+        Self::of(facts, octets, rcode, extended_errors)
+    }
+
+    /// The same where all is known.
+    pub(super) fn of(
+        facts: Facts,
+        octets: Vec<u8>,
+        rcode: Rcode,
+        extended_errors: Box<[Ede]>,
+    ) -> Self {
         Self {
-            facts: Facts::find(&octets, path, rcode),
             octets: octets.into_boxed_slice(),
             extended_errors,
             rcode,
+            facts,
         }
     }
 

@@ -36,7 +36,7 @@ pub fn edit(answer: &Answer, decide: &mut dyn FnMut(&Record<'_>) -> Fate) -> Opt
     for record in answer.records() {
         let fate = decide(&record);
         if fate != Fate::Keep {
-            changed.insert((record.section, record.owner, record.kind));
+            changed.insert((record.section, record.owner(), record.kind));
         }
         fates.push(fate);
     }
@@ -47,7 +47,7 @@ pub fn edit(answer: &Answer, decide: &mut dyn FnMut(&Record<'_>) -> Fate) -> Opt
     let draft = rewrite(answer.octets(), |draft, record| {
         let lost_its_set = record
             .covers()
-            .is_some_and(|kind| changed.contains(&(record.section, record.owner, kind)));
+            .is_some_and(|kind| changed.contains(&(record.section, record.owner(), kind)));
         match fates.next()? {
             Fate::Remove => Some(()),
             Fate::Keep if lost_its_set => Some(()),
@@ -92,7 +92,7 @@ pub fn flatten(answer: &Answer) -> Option<Answer> {
     if answer.meaning() != Meaning::Data {
         return None;
     }
-    let is_final = |record: &Record<'_>| record.owner == *end && record.kind == kind;
+    let is_final = |record: &Record<'_>| record.is_of(end) && record.kind == kind;
     let ttl = answer
         .records()
         .filter(|record| record.section == Section::Answer && is_final(record))
@@ -107,7 +107,7 @@ pub fn flatten(answer: &Answer) -> Option<Answer> {
             return Some(());
         }
         let head = Head {
-            owner: &question,
+            owner: question,
             ttl,
             ..Head::of(record)
         };

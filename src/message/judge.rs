@@ -3,17 +3,19 @@
 //! Everything a stranger could get wrong is found here, once; who holds an [`Answer`] need not doubt it
 //! (answers.md sections 6 and 10). A record that we need not understand is no reason to refuse the rest.
 
-use super::answer::{Answer, Astray, Ede, Path, Record, Records, Section, in_answer};
+use super::answer::{Answer, Astray, Ede, Facts, Path, Record, Records, Section, in_answer};
 use super::edit::{Draft, rewrite};
 use super::kind::{Kind, Rcode};
+use super::name::Name;
 use super::query::Question;
 use super::wire::{HEADER, IN, flag, option, u16_at};
+use std::sync::Arc;
 
 /// What a packet from an upstream is, for a question in flight.
 #[derive(Clone, Debug)]
 pub enum Judgement {
     /// Valid for this id and question; its RCODE may be anything.
-    Answer(Box<Answer>),
+    Answer(Arc<Answer>),
     /// TC is set: ask over a stream.
     Truncated,
     /// FORMERR or NOTIMP with our id and nothing else: ask once more without EDNS.
@@ -57,8 +59,8 @@ pub fn judge(packet: &[u8], id: u16, question: &Question, over: Transport) -> Ju
     if header.flags & flag::TC != 0 && over == Transport::Datagram {
         return Judgement::Truncated;
     }
-    match read(packet) {
-        Ok(answer) => Judgement::Answer(Box::new(answer)),
+    match read(packet, question) {
+        Ok(answer) => Judgement::Answer(Arc::new(answer)),
         Err(Astray::Endless) => Judgement::EndlessChain,
         Err(Astray::Garbled) => Judgement::Ignored(Flaw::Garbled),
     }
@@ -111,23 +113,34 @@ fn asks(packet: &[u8], question: &Question) -> bool {
 }
 
 /// Reads what stands behind a question that is ours.
-fn read(packet: &[u8]) -> Result<Answer, Astray> {
-    let Body {
-        mut octets,
-        rcode,
-        extended_errors,
-    } = Body::without_opt(packet).ok_or(Astray::Garbled)?;
-    let path = Path::follow(&octets)?;
-    let is_empty = in_answer(&octets).next().is_none();
-    if in_answer(&octets).any(|record| !path.carries(&record)) {
-        octets = without_strays(&octets, &path).ok_or(Astray::Garbled)?;
+fn read(packet: &[u8], question: &Question) -> Result<Answer, Astray> {
+    let body = Body::without_opt(packet).ok_or(Astray::Garbled)?;
+    let path = Path::through(&body.records, (question.name, question.kind))?;
+    let (mut is_empty, mut has_strays, mut answers) = (true, false, path.has_links());
+    for record in in_answer(&body.records) {
+        is_empty = false;
+        has_strays |= !path.carries(record);
+        answers |= path.is_answered_by(record);
     }
-    // answers.md section 6: if nothing that answers is left, the answer is broken.
-    let answers = path.has_links() || in_answer(&octets).any(|record| path.is_answered_by(&record));
+    // answers.md section 6: where nothing on the path answers, the answer is broken.
     if !is_empty && !answers {
         return Err(Astray::Garbled);
     }
-    Ok(Answer::along(&path, octets, rcode, extended_errors))
+    let Body {
+        records,
+        octets: (octets, is_prefix),
+        rcode,
+        extended_errors,
+    } = body;
+    if has_strays {
+        let octets = without_strays(&octets, &path).ok_or(Astray::Garbled)?;
+        return Ok(Answer::along(&path, octets, rcode, extended_errors));
+    }
+    if !is_prefix {
+        return Ok(Answer::along(&path, octets, rcode, extended_errors));
+    }
+    let facts = Facts::find(&records, &path, rcode);
+    Ok(Answer::of(facts, octets, rcode, extended_errors))
 }
 
 /// The message without the records of its ANSWER section that are not on the path.
@@ -143,50 +156,50 @@ fn without_strays(octets: &[u8], path: &Path) -> Option<Vec<u8>> {
 }
 
 /// A message of which every record is there, and what its OPT said.
-struct Body {
-    octets: Vec<u8>,
+struct Body<'a> {
+    /// All records but the OPT, as they stand in the packet.
+    records: Vec<Record<'a>>,
+    /// The message without its OPT, and whether the packet starts with it, but for the counts.
+    octets: (Vec<u8>, bool),
     rcode: Rcode,
     extended_errors: Box<[Ede]>,
 }
 
-impl Body {
+impl<'a> Body<'a> {
     /// Takes the OPT out and cuts off what is behind the last record; None where a record is not whole.
-    fn without_opt(packet: &[u8]) -> Option<Self> {
-        let mut records = Records::of(packet)?;
+    fn without_opt(packet: &'a [u8]) -> Option<Self> {
+        let mut walk = Records::of(packet)?;
         let mut opt: Option<Record<'_>> = None;
-        for record in &mut records {
+        let mut records = Vec::new();
+        for record in &mut walk {
             if record.kind != Kind::OPT {
+                records.push(record);
                 continue;
             }
             // RFC 6891 §6.1.1: at most one, in ADDITIONAL, under the root.
-            if opt.is_some() || record.section != Section::Additional || !record.owner.is_root() {
+            if opt.is_some() || record.section != Section::Additional || !record.is_of(&Name::ROOT)
+            {
                 return None;
             }
             opt = Some(record);
         }
-        if !records.is_whole() {
+        if !walk.is_whole() {
             return None;
         }
-        let end = records.at();
-        let low = u16_at(packet, 2)? & RCODE;
-        let Some(opt) = opt else {
-            return Some(Self {
-                octets: packet.get(..end)?.to_vec(),
-                rcode: Rcode(low),
-                extended_errors: Box::default(),
-            });
-        };
-        let octets = if opt.end() == end {
-            cut_last(packet, opt.start())?
-        } else {
-            rewrite_without_opt(packet)?.finish()
+        let end = walk.at();
+        let octets = match opt {
+            None => (packet.get(..end)?.to_vec(), true),
+            Some(opt) if opt.end() == end => (cut_last(packet, opt.start())?, true),
+            Some(_) => (rewrite_without_opt(packet)?.finish(), false),
         };
         // RFC 6891 §6.1.3: the upper 8 of 12 bits stand where other records have their TTL.
-        let high = (opt.ttl >> 24) as u16;
+        let high = opt.map_or(0, |opt| (opt.ttl >> 24) as u16);
+        let low = u16_at(packet, 2)? & RCODE;
         Some(Self {
+            records,
             octets,
             rcode: Rcode(high << 4 | low),
-            extended_errors: extended_errors(opt.rdata),
+            extended_errors: opt.map_or_else(Box::default, |opt| extended_errors(opt.rdata)),
         })
     }
 }

@@ -43,7 +43,7 @@ pub fn addresses(question: &Question, ttl: u32, rdata: &[&[u8]]) -> Answer {
     if let Some(mut draft) = Draft::like(&message) {
         let head = Head {
             section: Section::Answer,
-            owner: &question.name,
+            owner: question.name,
             kind: question.kind,
             class: IN,
             ttl,
@@ -80,7 +80,7 @@ fn write_denial(blank: &[u8], chain: Option<&Answer>, soa: &Soa) -> Option<Vec<u
     }
     let head = Head {
         section: Section::Authority,
-        owner: &soa.owner,
+        owner: soa.owner,
         kind: Kind::SOA,
         class: IN,
         ttl: soa.minimum,

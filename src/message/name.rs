@@ -23,6 +23,9 @@ pub struct Name {
 const MOST_OCTETS: usize = 255;
 const MOST_LABEL_OCTETS: usize = 63;
 
+/// Octets that are lowered in one go.
+const BLOCK: usize = 32;
+
 /// A name of 255 octets has 127 labels, so one pointer for each is all that an honest one needs.
 const MOST_POINTERS: usize = 127;
 
@@ -44,39 +47,33 @@ impl Name {
     /// Each pointer must lead to before the run of labels that it ends, so a name cannot loop.
     pub fn read(message: &[u8], at: usize) -> Option<(Self, usize)> {
         let mut name = Self::UNFINISHED;
-        let mut after = None;
-        let mut pointers = 0;
-        let mut run = at;
-        let mut at = at;
-        loop {
-            match *message.get(at)? {
-                0 => {
-                    name.append(&[0])?;
-                    return Some((name, after.unwrap_or(at + 1)));
-                }
-                length @ 1..=0x3f => {
-                    let next = at + 1 + usize::from(length);
-                    name.append(message.get(at..next)?)?;
-                    at = next;
-                }
-                0xc0.. => {
-                    after.get_or_insert(at + 2);
-                    let target = usize::from(u16_at(message, at)? & 0x3fff);
-                    pointers += 1;
-                    if target >= run || pointers > MOST_POINTERS {
-                        return None;
-                    }
-                    run = target;
-                    at = target;
-                }
-                // RFC 6891 §5: label types 01 and 10 are not in use.
-                _ => return None,
-            }
-        }
+        let after = walk(message, at, |label| name.append(label))?;
+        Some((name, after))
     }
 
-    /// Reads the name at `at`, lowered, if no pointer is in it; its own length leads to what follows.
-    pub(super) fn read_question(message: &[u8], at: usize) -> Option<Self> {
+    /// The offset after the name at `at`, if [`Self::read`] would read it.
+    pub(super) fn end_of(message: &[u8], at: usize) -> Option<usize> {
+        let mut octets = 0;
+        walk(message, at, |label| {
+            octets += label.len();
+            (octets <= MOST_OCTETS).then_some(())
+        })
+    }
+
+    /// Whether it is this name that [`Self::read`] would read at `at`.
+    pub(super) fn stands_at(&self, message: &[u8], at: usize) -> bool {
+        let mut rest = self.wire();
+        let same = walk(message, at, |label| {
+            let (own, after) = rest.split_at_checked(label.len())?;
+            rest = after;
+            // Nearly always the same octet for octet, which is quicker to see.
+            (own == label || own.eq_ignore_ascii_case(label)).then_some(())
+        });
+        same.is_some() && rest.is_empty()
+    }
+
+    /// Octets of the name at `at` if it is whole and no pointer is in it.
+    pub(super) fn written_out(message: &[u8], at: usize) -> Option<&[u8]> {
         let rest = message.get(at..)?;
         let mut length = 0;
         loop {
@@ -86,13 +83,25 @@ impl Name {
                 return None;
             }
             if label == 0 {
-                break;
+                return rest.get(..length);
             }
         }
+    }
+
+    /// The name of this wire form, lowered; it must come from [`Self::written_out`].
+    #[inline]
+    pub(super) fn lowered(wire: &[u8]) -> Self {
         let mut name = Self::UNFINISHED;
-        name.append(rest.get(..length)?)?;
-        name.octets.make_ascii_lowercase();
-        Some(name)
+        // What is written out is never too long.
+        let _ = name.append(wire);
+        let (blocks, rest) = name.octets.as_chunks_mut::<BLOCK>();
+        for block in blocks.iter_mut().take(wire.len() / BLOCK + 1) {
+            block.make_ascii_lowercase();
+        }
+        if wire.len() > MOST_OCTETS - rest.len() {
+            rest.make_ascii_lowercase();
+        }
+        name
     }
 
     /// From uncompressed wire form, with nothing behind it.
@@ -173,6 +182,39 @@ impl Name {
     }
 }
 
+/// Follows the name at `at`, hands each label with its length octet to `each`, the root's too, and gives the
+/// offset after the name in place.
+fn walk(message: &[u8], at: usize, mut each: impl FnMut(&[u8]) -> Option<()>) -> Option<usize> {
+    let mut after = None;
+    let mut pointers = 0;
+    let mut run = at;
+    let mut at = at;
+    loop {
+        match *message.get(at)? {
+            length @ 0..=0x3f => {
+                let next = at + 1 + usize::from(length);
+                each(message.get(at..next)?)?;
+                if length == 0 {
+                    return Some(after.unwrap_or(next));
+                }
+                at = next;
+            }
+            0xc0.. => {
+                after.get_or_insert(at + 2);
+                let target = usize::from(u16_at(message, at)? & 0x3fff);
+                pointers += 1;
+                if target >= run || pointers > MOST_POINTERS {
+                    return None;
+                }
+                run = target;
+                at = target;
+            }
+            // RFC 6891 §5: label types 01 and 10 are not in use.
+            _ => return None,
+        }
+    }
+}
+
 /// The octets of the first label of `text`, and the text after its dot.
 fn split_label(text: &str) -> Result<(Vec<u8>, &str), NameError> {
     let mut label = String::new();
@@ -218,7 +260,14 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.lower().wire());
+        for octets in self.wire().chunks(BLOCK) {
+            let mut block = [0; BLOCK];
+            if let Some(start) = block.get_mut(..octets.len()) {
+                start.copy_from_slice(octets);
+            }
+            block.make_ascii_lowercase();
+            state.write(&block);
+        }
     }
 }
 

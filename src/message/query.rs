@@ -84,24 +84,27 @@ impl<'a> Query<'a> {
     pub fn peek(bytes: &'a [u8]) -> Result<Self, Fault> {
         let parsed = Parsed::read(bytes)?;
         // RFC 6891 §6.1.3.
-        if parsed.version != 0 {
+        if parsed.opt.is_some_and(|opt| opt.version != 0) {
             return Err(Fault::BadVersion);
         }
-        if parsed.class != IN || parsed.query.question.kind.is_meta() {
+        if parsed.asked.class != IN || parsed.asked.kind.is_meta() {
             return Err(Fault::Refused);
         }
-        Ok(parsed.query)
+        Ok(parsed.query())
     }
 }
 
-/// A query that parses, whether we serve its like or not.
+/// A query that parses, whether we serve its like or not. Its name is not copied yet.
 pub(super) struct Parsed<'a> {
-    pub(super) query: Query<'a>,
-    class: u16,
-    version: u8,
+    bytes: &'a [u8],
+    id: u16,
+    flags: u16,
+    asked: Asked<'a>,
+    opt: Option<Opt>,
 }
 
 impl<'a> Parsed<'a> {
+    #[inline]
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Fault> {
         let (header, _) = bytes
             .split_first_chunk::<HEADER>()
@@ -120,28 +123,35 @@ impl<'a> Parsed<'a> {
         let asked = Asked::read(bytes).ok_or(Fault::Malformed)?;
         let others = u32::from(answers) + u32::from(authorities);
         let opt = find_opt(bytes, asked.end, others, additionals).ok_or(Fault::Malformed)?;
-        let edns = opt.map(|opt| opt.edns);
-        let checking_disabled = flags & flag::CD != 0;
-        let query = Query {
+        Ok(Self {
             bytes,
             id,
-            recursion_desired: flags & flag::RD != 0,
-            authentic_data: flags & flag::AD != 0,
+            flags,
+            asked,
+            opt,
+        })
+    }
+
+    /// The query, its name copied and lowered: once, for it is 256 octets long.
+    #[inline]
+    pub(super) fn query(&self) -> Query<'a> {
+        let edns = self.opt.map(|opt| opt.edns);
+        let checking_disabled = self.flags & flag::CD != 0;
+        Query {
+            bytes: self.bytes,
+            id: self.id,
+            recursion_desired: self.flags & flag::RD != 0,
+            authentic_data: self.flags & flag::AD != 0,
             checking_disabled,
             question: Question {
-                name: asked.name,
-                kind: asked.kind,
+                name: Name::lowered(self.asked.name),
+                kind: self.asked.kind,
                 dnssec_ok: edns.is_some_and(|edns| edns.dnssec_ok),
                 checking_disabled,
             },
-            question_end: asked.end,
+            question_end: self.asked.end,
             edns,
-        };
-        Ok(Self {
-            query,
-            class: asked.class,
-            version: opt.map_or(0, |opt| opt.version),
-        })
+        }
     }
 }
 
@@ -151,19 +161,21 @@ fn words(header: &[u8; HEADER]) -> [u16; 6] {
 }
 
 /// The question section of a query.
-pub(super) struct Asked {
-    name: Name,
+pub(super) struct Asked<'a> {
+    /// In wire form, as the client wrote it.
+    name: &'a [u8],
     kind: Kind,
     class: u16,
     /// The offset after it.
     pub(super) end: usize,
 }
 
-impl Asked {
+impl<'a> Asked<'a> {
     /// None when it is cut short, or a pointer is in its name: there is nothing yet for one to point to.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let name = Name::read_question(bytes, HEADER)?;
-        let after = HEADER + name.wire().len();
+    #[inline]
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let name = Name::written_out(bytes, HEADER)?;
+        let after = HEADER + name.len();
         Some(Self {
             name,
             kind: Kind(u16_at(bytes, after)?),

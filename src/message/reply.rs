@@ -279,9 +279,9 @@ pub fn write_fault(bytes: &[u8], fault: Fault, out: &mut Vec<u8>) -> bool {
     }
     let rcode = fault.rcode();
     match Parsed::read(bytes) {
-        Ok(Parsed { query, .. }) => {
+        Ok(parsed) => {
             let room = Room::Datagram { max_udp: PAYLOAD };
-            write_reply(&query, &Body::Code(rcode), None, room, out);
+            write_reply(&parsed.query(), &Body::Code(rcode), None, room, out);
             true
         }
         Err(_) => write_unparsed(bytes, rcode, out).is_some(),

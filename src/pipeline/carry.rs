@@ -10,7 +10,7 @@ use super::flights::{Asker, Joined, Waiter};
 use super::health::{State, Upstream};
 use super::settings::Servers;
 use super::timers::Target;
-use crate::message::{Ask, Rcode};
+use crate::message::{self, Ask, Rcode};
 use crate::time::Moment;
 use rand::RngExt;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub(super) struct Carried {
 struct Slot {
     /// How often the slot was used: an old number finds nothing.
     turn: u32,
-    running: Option<Box<Running>>,
+    running: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Carried {
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return u64::MAX;
         };
-        slot.running = Some(Box::new(running));
+        slot.running = Some(running);
         u64::from(slot.turn) << 32 | u64::from(index)
     }
 
@@ -83,7 +83,7 @@ impl Carried {
     }
 
     pub(super) fn get(&mut self, fetch: u64) -> Option<&mut Running> {
-        self.slot(fetch)?.running.as_deref_mut()
+        self.slot(fetch)?.running.as_mut()
     }
 
     fn remove(&mut self, fetch: u64) {
@@ -99,6 +99,7 @@ impl Carried {
 impl Fetches {
     /// Has a question asked for a waiter, alone or with others.
     pub(super) fn enlist(&mut self, ask: Ask, waiter: Waiter, client: IpAddr) {
+        let ask = Arc::new(ask);
         match self.pipeline.flights.join(&ask, Some(waiter)) {
             Joined::Follows => {}
             Joined::Leads => match self.landed_meanwhile(&ask) {
@@ -108,7 +109,7 @@ impl Fetches {
                 }
                 None => self.landed.push_back((ask, busy(), Keep::Forget)),
             },
-            Joined::Slow(waiter) => self.wait_on(ask, waiter),
+            Joined::Slow(waiter) => self.wait_on(&ask, waiter),
             Joined::Full(waiter) => self.tell(waiter, &ask, &busy()),
         }
     }
@@ -125,6 +126,7 @@ impl Fetches {
 
     /// Has a question asked for the cache alone.
     pub(super) fn enlist_nobody(&mut self, ask: Ask) {
+        let ask = Arc::new(ask);
         if let Joined::Leads = self.pipeline.flights.join(&ask, None) {
             self.launch(ask, Purpose::Shared, None);
         }
@@ -134,11 +136,11 @@ impl Fetches {
     pub(super) fn probe(&mut self, ask: Ask, upstream: &Arc<Upstream>) {
         let servers: Servers = Arc::new([Arc::clone(upstream)]);
         let purpose = Purpose::Probe(Arc::clone(upstream));
-        self.launch_to((servers, Choice::Once), ask, purpose, None);
+        self.launch_to((servers, Choice::Once), Arc::new(ask), purpose, None);
     }
 
     /// Sends a flight to the servers of its name.
-    pub(super) fn launch(&mut self, ask: Ask, purpose: Purpose, client: Option<IpAddr>) {
+    pub(super) fn launch(&mut self, ask: Arc<Ask>, purpose: Purpose, client: Option<IpAddr>) {
         let servers = Arc::clone(self.settings.servers(&ask.question.name));
         self.launch_to((servers, Choice::ByHealth), ask, purpose, client);
     }
@@ -146,7 +148,7 @@ impl Fetches {
     fn launch_to(
         &mut self,
         whom: (Servers, Choice),
-        ask: Ask,
+        ask: Arc<Ask>,
         purpose: Purpose,
         client: Option<IpAddr>,
     ) {
@@ -173,10 +175,10 @@ impl Fetches {
         let mut turn = Turn {
             now: self.now,
             draw: &mut || random.random(),
-            steps: Vec::new(),
+            steps: std::mem::take(&mut self.steps),
         };
         act(&mut running.flight, &mut turn);
-        let steps = turn.steps;
+        let mut steps = turn.steps;
         if let Some(wake) = running.flight.wake()
             && running
                 .timer
@@ -185,9 +187,10 @@ impl Fetches {
             running.timer = Some(wake);
             self.timers.set(wake, Target::Flight(fetch));
         }
-        for step in steps {
+        for step in steps.drain(..) {
             self.step(fetch, step);
         }
+        self.steps = steps;
     }
 
     fn step(&mut self, fetch: u64, step: Step) {
@@ -196,8 +199,14 @@ impl Fetches {
                 attempt,
                 upstream,
                 transport,
-                packet,
+                id,
+                edns,
             } => {
+                let Some(ask) = self.carried.get(fetch).map(|r| Arc::clone(&r.flight.ask)) else {
+                    return;
+                };
+                let mut packet = self.buffer();
+                message::write_query(&ask, id, edns, &mut packet);
                 let exchange = Exchange { fetch, attempt };
                 self.actions.push(Action::Send {
                     exchange,
@@ -230,13 +239,13 @@ impl Fetches {
         if let Some(client) = running.client.take() {
             self.pipeline.flights.dismiss(client);
         }
-        let ask = running.flight.ask;
         if let Purpose::Shared = running.purpose {
             let keep = if running.flight.tries.is_empty() {
                 Keep::Forget
             } else {
                 Keep::Remember
             };
+            let ask = Arc::clone(&running.flight.ask);
             self.landed.push_back((ask, landing, keep));
             return;
         }
@@ -280,20 +289,20 @@ impl Fetches {
         let Some(running) = self.carried.get(fetch) else {
             return;
         };
-        let ask = running.flight.ask;
+        let ask = Arc::clone(&running.flight.ask);
         for waiter in self.pipeline.flights.slow_down(&ask) {
-            self.wait_on(ask, waiter);
+            self.wait_on(&ask, waiter);
         }
     }
 
     /// The flight is slow: something stale at once, or in line with the others.
-    fn wait_on(&mut self, ask: Ask, waiter: Waiter) {
-        let Some(waiter) = self.tell_stale(waiter, &ask) else {
+    fn wait_on(&mut self, ask: &Ask, waiter: Waiter) {
+        let Some(waiter) = self.tell_stale(waiter, ask) else {
             return;
         };
-        if let Err(waiter) = self.pipeline.flights.wait_on(&ask, waiter) {
-            let landing = self.landed_meanwhile(&ask).unwrap_or_else(busy);
-            self.tell(waiter, &ask, &landing);
+        if let Err(waiter) = self.pipeline.flights.wait_on(ask, waiter) {
+            let landing = self.landed_meanwhile(ask).unwrap_or_else(busy);
+            self.tell(waiter, ask, &landing);
         }
     }
 }

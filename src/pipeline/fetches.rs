@@ -6,7 +6,7 @@
 
 use super::carry::{Carried, Keep};
 use super::events::{Action, Event};
-use super::flight::{Flight, Landing};
+use super::flight::{Flight, Landing, Step};
 use super::flights::{Asker, Waiter};
 use super::health::{State, Upstream};
 use super::pair::{Pair, is_checked, question_for_ipv4};
@@ -34,7 +34,11 @@ pub struct Fetches {
     /// When upstreams that are down are asked next; none while all are up.
     next_round: Option<Moment>,
     /// Flights that ended and whose waiters have not heard of it.
-    pub(super) landed: VecDeque<(Ask, Landing, Keep)>,
+    pub(super) landed: VecDeque<(Arc<Ask>, Landing, Keep)>,
+    /// Empty, and kept for its room.
+    pub(super) steps: Vec<Step>,
+    /// Buffers to write in; fetches end in crowds, and an allocator keeps few of a size at hand.
+    spare: Vec<Vec<u8>>,
     /// The time of the call that is under way.
     pub(super) now: Moment,
     /// What that call leads to.
@@ -62,6 +66,8 @@ impl Fetches {
             duty,
             next_round: None,
             landed: VecDeque::new(),
+            steps: Vec::new(),
+            spare: Vec::new(),
             now: Moment::ZERO,
             actions: Vec::new(),
         }
@@ -69,7 +75,7 @@ impl Fetches {
 
     /// A client's query that `answer_now` could not answer.
     pub fn ask(&mut self, query: &[u8], origin: Origin, now: Moment, actions: &mut Vec<Action>) {
-        self.begin(now);
+        self.begin(now, actions);
         if let Ok(peeked) = Query::peek(query) {
             let asker = Asker {
                 query: query.into(),
@@ -96,7 +102,7 @@ impl Fetches {
 
     /// Asks again in the background: what a popular answer needs, or a NODATA's SOA.
     pub fn refresh(&mut self, query: &[u8], now: Moment, actions: &mut Vec<Action>) {
-        self.begin(now);
+        self.begin(now, actions);
         if let Ok(query) = Query::peek(query) {
             for question in [query.question, question_for_ipv4(&query.question)] {
                 if let Some(ask) = self.refreshing(&question) {
@@ -121,7 +127,7 @@ impl Fetches {
 
     /// A packet came, or an upstream cannot be reached.
     pub fn on(&mut self, event: Event<'_>, now: Moment, actions: &mut Vec<Action>) {
-        self.begin(now);
+        self.begin(now, actions);
         match event {
             Event::Packet { exchange, packet } => self.fly(exchange.fetch, |flight, turn| {
                 flight.on_packet(exchange.attempt, packet, turn);
@@ -147,7 +153,7 @@ impl Fetches {
 
     /// Time has passed.
     pub fn expire(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        self.begin(now);
+        self.begin(now, actions);
         while let Some(target) = self.timers.pop(now) {
             match target {
                 Target::Flight(fetch) => self.fly(fetch, Flight::on_time),
@@ -165,7 +171,7 @@ impl Fetches {
 
     /// Asks every upstream for a name that would come back to us if it led here: at start and on reload.
     pub fn probe_for_loops(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        self.begin(now);
+        self.begin(now, actions);
         let settings = Arc::clone(&self.settings);
         let zones = probes::zones_to_probe(&settings.policy);
         for upstream in settings.upstreams().iter() {
@@ -174,14 +180,31 @@ impl Fetches {
         self.end(actions);
     }
 
-    fn begin(&mut self, now: Moment) {
+    /// Takes back the buffer of an [`Action`] that is carried out: the next one is written there.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < MOST_SPARE && buffer.capacity() <= LARGEST_SPARE {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// An empty buffer with room for what is usual.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(USUAL);
+        buffer
+    }
+
+    /// Actions are collected in the caller's own vector.
+    fn begin(&mut self, now: Moment, actions: &mut Vec<Action>) {
         self.now = now;
         self.pipeline.catch_up(&mut self.settings);
+        std::mem::swap(&mut self.actions, actions);
     }
 
     fn end(&mut self, actions: &mut Vec<Action>) {
         self.settle();
-        actions.append(&mut self.actions);
+        std::mem::swap(&mut self.actions, actions);
     }
 
     fn has_to_look_after(&self) -> bool {
@@ -234,5 +257,10 @@ pub(super) fn ask_of(query: &Query<'_>, question: Question) -> Ask {
     }
 }
 
+/// Buffers that are kept, and the largest of them: 128 KiB for a driver at most.
+const MOST_SPARE: usize = 128;
+const LARGEST_SPARE: usize = 1024;
+/// Room for a query, and for most replies.
+const USUAL: usize = 512;
 /// Upstreams that are down are asked this often.
 const ROUND: Duration = Duration::from_secs(1);

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// A question in flight.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub(super) ask: Ask,
+    pub(super) ask: Arc<Ask>,
     servers: Servers,
     choice: Choice,
     /// None where there was no server, or no room, to ask at all.
@@ -59,12 +59,13 @@ enum Stage {
 /// What the driver of a flight has to do.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Send this; `attempt` names it when something comes back.
+    /// Put the question like this; `attempt` names it when something comes back.
     Send {
         attempt: u8,
         upstream: SocketAddr,
         transport: Transport,
-        packet: Vec<u8>,
+        id: u16,
+        edns: bool,
     },
     /// Stale answers may go out.
     Slow,
@@ -121,7 +122,7 @@ pub(super) struct Turn<'a> {
 
 impl Flight {
     /// Ready for take-off: [`Self::advance`] sends the first packet.
-    pub(super) fn new(ask: Ask, (servers, choice): (Servers, Choice), limits: Limits) -> Self {
+    pub(super) fn new(ask: Arc<Ask>, (servers, choice): (Servers, Choice), limits: Limits) -> Self {
         Self {
             ask,
             servers,
@@ -197,13 +198,12 @@ impl Flight {
     fn send(&mut self, server: &Arc<Upstream>, manner: Manner, turn: &mut Turn<'_>) {
         let before = self.tries.iter().filter(|t| Arc::ptr_eq(&t.server, server));
         let new = Try::new(server, manner, before.count(), turn);
-        let mut packet = Vec::with_capacity(64);
-        message::write_query(&self.ask, new.id, new.edns, &mut packet);
         turn.steps.push(Step::Send {
             attempt: u8::try_from(self.tries.len()).unwrap_or(u8::MAX),
             upstream: server.address,
             transport: new.transport,
-            packet,
+            id: new.id,
+            edns: new.edns,
         });
         self.tries.push(new);
     }
@@ -231,18 +231,14 @@ impl Flight {
         lift(&server, turn);
         match judgement {
             Judgement::Answer(answer) if answer.meaning() != Meaning::Failure => {
-                return self.land(Landing::Answered(Arc::new(*answer)), turn);
+                return self.land(Landing::Answered(answer), turn);
             }
             Judgement::Answer(answer) => {
                 server.troubled(Trouble::Rcode);
-                let answer = Some(Arc::new(*answer));
-                let rcode = answer
-                    .as_ref()
-                    .map_or(Rcode::SERV_FAIL, |answer| answer.rcode());
                 self.failed = Some(Failed {
-                    rcode,
+                    rcode: answer.rcode(),
                     ede: None,
-                    answer,
+                    answer: Some(answer),
                 });
             }
             Judgement::Truncated

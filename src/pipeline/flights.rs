@@ -7,6 +7,7 @@ use super::Origin;
 use super::pair::Pair;
 use crate::message::Ask;
 use foldhash::{HashMap, HashMapExt};
+use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The questions in flight and their waiters.
 #[derive(Debug)]
 pub(super) struct Flights {
-    shards: Box<[Mutex<HashMap<Ask, Waiting>>]>,
+    shards: Box<[Mutex<Shard>]>,
     hasher: foldhash::fast::FixedState,
     /// Flights that clients started.
     started: AtomicUsize,
@@ -24,9 +25,13 @@ pub(super) struct Flights {
     by_client: Mutex<HashMap<IpAddr, usize>>,
 }
 
-#[derive(Debug, Default)]
+/// Some of the questions in flight.
+type Shard = HashTable<Waiting>;
+
+#[derive(Debug)]
 struct Waiting {
-    waiters: Vec<Waiter>,
+    ask: Arc<Ask>,
+    waiters: Waiters,
     /// Stale answers went out: whoever comes now need not wait for one.
     slow: bool,
 }
@@ -56,6 +61,36 @@ pub(super) struct Asker {
     pub(super) origin: Origin,
 }
 
+/// Waiters of one flight. Nearly every question has a single one, which takes no allocation.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    first: Option<Waiter>,
+    others: Vec<Waiter>,
+}
+
+impl Waiters {
+    fn push(&mut self, waiter: Waiter) {
+        match self.first {
+            None => self.first = Some(waiter),
+            Some(_) => self.others.push(waiter),
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+}
+
+impl IntoIterator for Waiters {
+    type Item = Waiter;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Waiter>, std::vec::IntoIter<Waiter>>;
+
+    /// In the order they came.
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
+}
+
 /// What became of a waiter.
 #[derive(Debug)]
 pub(super) enum Joined {
@@ -73,7 +108,7 @@ impl Flights {
     /// Nobody in flight.
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: foldhash::fast::FixedState::with_seed(seed),
             started: AtomicUsize::new(0),
             waiters: AtomicUsize::new(0),
@@ -82,10 +117,10 @@ impl Flights {
     }
 
     /// Waits for a question, or is told to carry it. Without a waiter it is for the cache alone.
-    pub(super) fn join(&self, ask: &Ask, waiter: Option<Waiter>) -> Joined {
-        let mut shard = self.shard(ask);
-        let follows = shard.get_mut(ask);
-        if let Some(waiting) = follows {
+    pub(super) fn join(&self, ask: &Arc<Ask>, waiter: Option<Waiter>) -> Joined {
+        let hash = self.hash(ask);
+        let mut shard = self.shard(hash);
+        if let Some(waiting) = shard.find_mut(hash, |waiting| waiting.ask == *ask) {
             let Some(waiter) = waiter else {
                 return Joined::Follows;
             };
@@ -99,15 +134,17 @@ impl Flights {
             waiting.waiters.push(waiter);
             return Joined::Follows;
         }
-        let waiters: Vec<Waiter> = waiter.into_iter().collect();
+        let waiters = Waiters {
+            first: waiter,
+            others: Vec::new(),
+        };
         self.waiters.fetch_add(waiters.len(), Relaxed);
-        shard.insert(
-            *ask,
-            Waiting {
-                waiters,
-                slow: false,
-            },
-        );
+        let waiting = Waiting {
+            ask: Arc::clone(ask),
+            waiters,
+            slow: false,
+        };
+        shard.insert_unique(hash, waiting, |waiting| self.hash(&waiting.ask));
         Joined::Leads
     }
 
@@ -115,28 +152,36 @@ impl Flights {
     /// flight has ended or too many wait.
     pub(super) fn wait_on(&self, ask: &Ask, waiter: Waiter) -> Result<(), Waiter> {
         let room = self.waiters.load(Relaxed) < MOST_WAITERS;
-        match self.shard(ask).get_mut(ask).filter(|_| room) {
-            Some(waiting) => {
+        let hash = self.hash(ask);
+        let mut shard = self.shard(hash);
+        match shard.find_mut(hash, |waiting| *waiting.ask == *ask) {
+            Some(waiting) if room => {
                 self.waiters.fetch_add(1, Relaxed);
                 waiting.waiters.push(waiter);
                 Ok(())
             }
-            None => Err(waiter),
+            _ => Err(waiter),
         }
     }
 
     /// The flight ended: its waiters, and the question is free again.
-    pub(super) fn take(&self, ask: &Ask) -> Vec<Waiter> {
-        let waiting = self.shard(ask).remove(ask).unwrap_or_default();
-        self.waiters.fetch_sub(waiting.waiters.len(), Relaxed);
-        waiting.waiters
+    pub(super) fn take(&self, ask: &Ask) -> Waiters {
+        let hash = self.hash(ask);
+        let mut shard = self.shard(hash);
+        let Ok(entry) = shard.find_entry(hash, |waiting| *waiting.ask == *ask) else {
+            return Waiters::default();
+        };
+        let (Waiting { waiters, .. }, _) = entry.remove();
+        self.waiters.fetch_sub(waiters.len(), Relaxed);
+        waiters
     }
 
     /// The flight is slow: its waiters so far; those who get nothing stale come back by [`Self::wait_on`].
-    pub(super) fn slow_down(&self, ask: &Ask) -> Vec<Waiter> {
-        let mut shard = self.shard(ask);
-        let Some(waiting) = shard.get_mut(ask) else {
-            return Vec::new();
+    pub(super) fn slow_down(&self, ask: &Ask) -> Waiters {
+        let hash = self.hash(ask);
+        let mut shard = self.shard(hash);
+        let Some(waiting) = shard.find_mut(hash, |waiting| *waiting.ask == *ask) else {
+            return Waiters::default();
         };
         waiting.slow = true;
         self.waiters.fetch_sub(waiting.waiters.len(), Relaxed);
@@ -149,12 +194,15 @@ impl Flights {
             .by_client
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Who is refused leaves no trace: strangers' addresses are many.
-        let own = by_client.get(&prefix(client)).copied().unwrap_or(0);
-        if own >= MOST_OF_A_CLIENT || self.started.load(Relaxed) >= MOST_STARTED {
+        if self.started.load(Relaxed) >= MOST_STARTED {
             return false;
         }
-        by_client.insert(prefix(client), own + 1);
+        // Who is refused leaves no trace: strangers' addresses are many.
+        let own = by_client.entry(prefix(client)).or_insert(0);
+        if *own >= MOST_OF_A_CLIENT {
+            return false;
+        }
+        *own += 1;
         self.started.fetch_add(1, Relaxed);
         true
     }
@@ -179,12 +227,14 @@ impl Flights {
         self.started.load(Relaxed)
     }
 
-    fn shard(&self, ask: &Ask) -> MutexGuard<'_, HashMap<Ask, Waiting>> {
-        let hash = usize::try_from(self.hasher.hash_one(ask) >> 32).unwrap_or_default();
-        let shard = self
-            .shards
-            .get(hash % SHARDS)
-            .or_else(|| self.shards.first());
+    fn hash(&self, ask: &Ask) -> u64 {
+        self.hasher.hash_one(ask)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The table takes the lowest and the highest bits.
+        let number = usize::try_from(hash >> 32).unwrap_or_default() % SHARDS;
+        let shard = self.shards.get(number).or_else(|| self.shards.first());
         shard
             .expect("there are SHARDS of them")
             .lock()

@@ -76,6 +76,7 @@ impl Fetches {
         let Ok(query) = Query::peek(&asker.query) else {
             return;
         };
+        let mut reply = self.buffer();
         let origin = asker.origin;
         let to = Audience {
             settings: &self.settings,
@@ -83,7 +84,6 @@ impl Fetches {
             client: origin.client,
             now: self.now,
         };
-        let mut reply = Vec::with_capacity(512);
         let tally = write(self, to, &mut reply);
         self.actions.push(Action::Reply {
             origin,
@@ -106,7 +106,7 @@ impl Fetches {
             }
             self.reply_with(&asker, fail);
         } else if self.pipeline.flights.admit(client) {
-            let ask = ask_of(query, query.question);
+            let ask = Arc::new(ask_of(query, query.question));
             self.launch(ask, Purpose::Alone(asker), Some(client));
         } else {
             self.reply_with(&asker, fail);
@@ -131,7 +131,7 @@ impl Fetches {
             client: origin.client,
             now: self.now,
         };
-        let mut reply = Vec::with_capacity(512);
+        let mut reply = self.buffer();
         let next = inner.consider(&self.pipeline, to, &mut reply);
         let first_wait = !std::mem::replace(&mut inner.timed, true) && !inner.done;
         drop(inner);
@@ -148,9 +148,14 @@ impl Fetches {
                 reply,
                 tally,
             }),
-            Next::Wait(None) => {}
-            Next::Wait(Some(until)) => self.timers.set(until, Target::Pair(Arc::downgrade(pair))),
+            Next::Wait(until) => {
+                self.recycle(reply);
+                if let Some(until) = until {
+                    self.timers.set(until, Target::Pair(Arc::downgrade(pair)));
+                }
+            }
             Next::Ask { ipv4, own } => {
+                self.recycle(reply);
                 let own = own.then_some((Side::Own, query.question));
                 let ipv4 = ipv4.then(|| (Side::Ipv4, question_for_ipv4(&query.question)));
                 for (side, question) in own.into_iter().chain(ipv4) {

@@ -195,15 +195,16 @@ impl Policy {
     /// Rules of a record's owner: the question's for ANSWER and for the question's own name, those that it
     /// hands on for the names that it leads to.
     fn rules_of(&self, answer: &Answer, record: &Record<'_>, client: For<'_>) -> RuleSet {
-        if record.section == Section::Answer || record.owner == client.question.name {
+        if record.section == Section::Answer || record.is_of(&client.question.name) {
             return client.rules;
         }
-        let inherited = if leads_to(answer, &record.owner) {
+        let owner = record.owner();
+        let inherited = if leads_to(answer, &owner) {
             self.handed_on(client.rules)
         } else {
             RuleSet::NONE
         };
-        self.touching(&record.owner.lower(), inherited, &[]) & client.serving
+        self.touching(&owner.lower(), inherited, &[]) & client.serving
     }
 
     /// `dnssec: respect`: a signed set goes to a client that set DO as it is.
@@ -214,6 +215,7 @@ impl Policy {
         record: &Record<'_>,
         client: For<'_>,
     ) -> bool {
+        let owner = record.owner();
         client.question.dnssec_ok
             && self
                 .rule(place)
@@ -221,7 +223,7 @@ impl Policy {
             && answer.records().any(|other| {
                 other.section == record.section
                     && other.covers() == Some(record.kind)
-                    && other.owner == record.owner
+                    && other.is_of(&owner)
             })
     }
 }

@@ -5,11 +5,11 @@ use super::super::name::Name;
 use super::super::wire::IN;
 use super::Meaning;
 use super::path::Path;
-use super::record::{Records, Section, Soa};
+use super::record::{Record, Section, Soa};
 
 /// Found in one walk, kept as small as can be.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(in crate::message) struct Facts {
     ttls: Box<[u16]>,
     pub(super) chain: Box<[Name]>,
     pub(super) chain_ttl: Option<u32>,
@@ -22,36 +22,35 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Walks the records of a message once.
-    pub(super) fn find(message: &[u8], path: &Path, rcode: Rcode) -> Self {
+    /// Looks at each record of an answer once.
+    pub(in crate::message) fn find(records: &[Record<'_>], path: &Path, rcode: Rcode) -> Self {
         let mut facts = Self {
             chain: path.chain().into(),
             chain_ttl: path.ttl(),
             ..Self::default()
         };
-        let mut ttls = Vec::new();
+        let ttls = records.iter().map(|record| u16::try_from(record.ttl_at()));
+        facts.ttls = ttls.filter_map(Result::ok).collect();
         let mut has_data = false;
         let mut denial: Option<u32> = None;
-        for record in Records::of(message).into_iter().flatten() {
-            ttls.extend(u16::try_from(record.ttl_at()));
+        for record in records {
             facts.smallest_ttl = least(facts.smallest_ttl, record.ttl);
             if record.mentions_ipv6() {
-                let asked = record.kind == Kind::AAAA && path.is_answered_by(&record);
+                let asked = record.kind == Kind::AAAA && path.is_answered_by(record);
                 facts.mentions_ipv6 = true;
                 facts.mentions_ipv6_aside |= !asked;
             }
             facts.has_authority_ns |= record.section == Section::Authority
                 && record.kind == Kind::NS
                 && record.class == IN;
-            has_data |= path.is_answered_by(&record);
-            if path.is_denied_by(&record)
-                && let Some(soa) = Soa::read(&record)
+            has_data |= path.is_answered_by(record);
+            if path.is_denied_by(record)
+                && let Some(soa) = Soa::read(record)
             {
                 // RFC 2308 §5: the SOA's own TTL bounds its MINIMUM.
                 denial = least(denial, record.ttl.min(soa.minimum));
             }
         }
-        facts.ttls = ttls.into_boxed_slice();
         facts.meaning = match rcode {
             Rcode::NO_ERROR if has_data => Meaning::Data,
             Rcode::NO_ERROR => Meaning::NoData,

@@ -34,7 +34,17 @@ impl Path {
     /// Follows the links in the ANSWER section of `message`.
     pub(in crate::message) fn follow(message: &[u8]) -> Result<Self, Astray> {
         let mut path = Self::start(message).ok_or(Astray::Garbled)?;
-        path.walk(message)?;
+        path.walk(&Records::all(message))?;
+        Ok(path)
+    }
+
+    /// The same for the records of an answer to this question.
+    pub(in crate::message) fn through(
+        records: &[Record<'_>],
+        (question, kind): (Name, Kind),
+    ) -> Result<Self, Astray> {
+        let mut path = Self::at(question, kind);
+        path.walk(records)?;
         Ok(path)
     }
 
@@ -42,7 +52,7 @@ impl Path {
     pub(super) fn follow_as_far(message: &[u8]) -> Self {
         let mut path = Self::start(message).unwrap_or_else(|| Self::at(Name::ROOT, Kind(0)));
         // What was walked before the fault stays.
-        let _ = path.walk(message);
+        let _ = path.walk(&Records::all(message));
         path
     }
 
@@ -61,9 +71,12 @@ impl Path {
         }
     }
 
-    fn walk(&mut self, message: &[u8]) -> Result<(), Astray> {
-        let links = links(message)?;
-        while let Some(target) = self.step(&links, message) {
+    fn walk(&mut self, records: &[Record<'_>]) -> Result<(), Astray> {
+        let links = links(records)?;
+        if links.is_empty() {
+            return Ok(());
+        }
+        while let Some(target) = self.step(&links, records) {
             if self.passes(&target) || self.chain.len() == LONGEST_CHAIN {
                 return Err(Astray::Endless);
             }
@@ -73,11 +86,11 @@ impl Path {
     }
 
     /// Where the last name leads, if it leads on.
-    fn step(&mut self, links: &[Record<'_>], message: &[u8]) -> Option<Name> {
+    fn step(&mut self, links: &[Record<'_>], records: &[Record<'_>]) -> Option<Name> {
         let name = *self.end();
         let cname = links
             .iter()
-            .find(|link| link.kind == Kind::CNAME && link.owner == name);
+            .find(|link| link.kind == Kind::CNAME && link.is_of(&name));
         let dname = links
             .iter()
             .filter(|link| link.kind == Kind::DNAME)
@@ -98,9 +111,7 @@ impl Path {
                 Some(target)
             }
             // RFC 6672 §2.4: nothing stands below a DNAME, so where the answer does, the DNAME is a stray.
-            (None, Some(_)) if in_answer(message).any(|record| self.is_answered_by(&record)) => {
-                None
-            }
+            (None, Some(_)) if in_answer(records).any(|record| self.is_answered_by(record)) => None,
             (None, Some((dname, made))) => {
                 self.use_dname(dname);
                 made
@@ -111,7 +122,7 @@ impl Path {
 
     fn use_dname(&mut self, dname: &Record<'_>) {
         self.bound(dname.ttl);
-        self.dnames.push(dname.owner);
+        self.dnames.push(dname.owner());
     }
 
     fn bound(&mut self, ttl: u32) {
@@ -140,7 +151,10 @@ impl Path {
     /// A record of the ANSWER section that belongs there.
     pub(in crate::message) fn carries(&self, record: &Record<'_>) -> bool {
         let is_dname = record.kind == Kind::DNAME || record.covers() == Some(Kind::DNAME);
-        self.passes(&record.owner) || is_dname && self.dnames.contains(&record.owner)
+        let passes = std::iter::once(&self.question)
+            .chain(&self.chain)
+            .any(|name| record.is_of(name));
+        passes || is_dname && self.dnames.iter().any(|dname| record.is_of(dname))
     }
 
     /// A record that is what was asked for.
@@ -148,15 +162,16 @@ impl Path {
         record.section == Section::Answer
             && record.class == IN
             && (record.kind == self.kind || self.kind == Kind::ANY)
-            && record.owner == *self.end()
+            && record.is_of(self.end())
     }
 
     /// A record that may say that nothing is there: a SOA of AUTHORITY at or above a name asked for.
     pub(super) fn is_denied_by(&self, record: &Record<'_>) -> bool {
-        record.section == Section::Authority
-            && record.kind == Kind::SOA
-            && (self.question.is_at_or_below(&record.owner)
-                || self.end().is_at_or_below(&record.owner))
+        if record.section != Section::Authority || record.kind != Kind::SOA {
+            return false;
+        }
+        let owner = record.owner();
+        self.question.is_at_or_below(&owner) || self.end().is_at_or_below(&owner)
     }
 
     /// Some record of the ANSWER section leads on.
@@ -166,10 +181,11 @@ impl Path {
 }
 
 /// Every CNAME and DNAME of the ANSWER section.
-fn links(message: &[u8]) -> Result<Vec<Record<'_>>, Astray> {
-    let links: Vec<_> = in_answer(message)
+fn links<'a>(records: &[Record<'a>]) -> Result<Vec<Record<'a>>, Astray> {
+    let links: Vec<_> = in_answer(records)
         .filter(|record| matches!(record.kind, Kind::CNAME | Kind::DNAME))
         .filter(|record| record.class == IN)
+        .copied()
         .collect();
     if links.iter().any(|link| link.target().is_none()) {
         return Err(Astray::Garbled);
@@ -178,18 +194,22 @@ fn links(message: &[u8]) -> Result<Vec<Record<'_>>, Astray> {
 }
 
 /// The records of the ANSWER section.
-pub(in crate::message) fn in_answer(message: &[u8]) -> impl Iterator<Item = Record<'_>> {
-    let records = Records::of(message).into_iter().flatten();
-    records.take_while(|record| record.section == Section::Answer)
+pub(in crate::message) fn in_answer<'r, 'a>(
+    records: &'r [Record<'a>],
+) -> impl Iterator<Item = &'r Record<'a>> {
+    records
+        .iter()
+        .take_while(|record| record.section == Section::Answer)
 }
 
 /// None where `dname` does not reach `name`; Some(None) where the name it makes would be too long.
 fn substitute(name: &Name, dname: &Record<'_>) -> Option<Option<Name>> {
     // RFC 6672 §2.3: a DNAME redirects what is below its owner, never the owner.
-    if *name == dname.owner || !name.is_at_or_below(&dname.owner) {
+    let owner = dname.owner();
+    if *name == owner || !name.is_at_or_below(&owner) {
         return None;
     }
-    let below = name.wire().len() - dname.owner.wire().len();
+    let below = name.wire().len() - owner.wire().len();
     let mut made = name.wire().get(..below)?.to_vec();
     made.extend_from_slice(dname.target()?.wire());
     Some(Name::from_wire(&made))

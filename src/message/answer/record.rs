@@ -40,8 +40,6 @@ impl Section {
 pub struct Record<'a> {
     /// The section it stands in.
     pub section: Section,
-    /// The name it belongs to.
-    pub owner: Name,
     /// Its type.
     pub kind: Kind,
     /// Its class; 1 is IN.
@@ -58,12 +56,11 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// The record that starts at `start`, if all of it is there.
     fn read(message: &'a [u8], start: usize, section: Section) -> Option<Self> {
-        let (owner, at) = Name::read(message, start)?;
+        let at = Name::end_of(message, start)?;
         let rdata_at = at + 10;
         let length = usize::from(u16_at(message, at + 8)?);
         Some(Self {
             section,
-            owner,
             kind: Kind(u16_at(message, at)?),
             class: u16_at(message, at + 2)?,
             ttl: u32_at(message, at + 4)?,
@@ -72,6 +69,16 @@ impl<'a> Record<'a> {
             start,
             rdata_at,
         })
+    }
+
+    /// The name it belongs to.
+    pub fn owner(&self) -> Name {
+        Name::read(self.message, self.start).map_or(Name::ROOT, |(name, _)| name)
+    }
+
+    /// Whether it belongs to this name; [`Self::owner`] copies it, this does not.
+    pub fn is_of(&self, name: &Name) -> bool {
+        name.stands_at(self.message, self.start)
     }
 
     /// The address of an AAAA record.
@@ -175,7 +182,7 @@ impl Soa {
         let (mname, at) = record.name_at(0)?;
         let (rname, at) = record.name_at(at)?;
         Some(Self {
-            owner: record.owner,
+            owner: record.owner(),
             mname,
             rname,
             serial: u32_at(record.rdata, at)?,
@@ -198,7 +205,7 @@ pub(in crate::message) struct Records<'a> {
 impl<'a> Records<'a> {
     /// Starts behind the header and the one question.
     pub(in crate::message) fn of(message: &'a [u8]) -> Option<Self> {
-        let (_, question_end) = Name::read(message, HEADER)?;
+        let question_end = Name::end_of(message, HEADER)?;
         let mut left = [0; 3];
         for (left, section) in left.iter_mut().zip(Section::ALL) {
             *left = u16_at(message, section.count_at())?;
@@ -209,6 +216,11 @@ impl<'a> Records<'a> {
             left,
             is_whole: true,
         })
+    }
+
+    /// All of them that are there.
+    pub(in crate::message) fn all(message: &'a [u8]) -> Vec<Record<'a>> {
+        Self::of(message).into_iter().flatten().collect()
     }
 
     /// Where the next record would start.

@@ -146,7 +146,7 @@ impl Packet {
     /// The answer that this must be.
     pub(in crate::message) fn learn(&self, question: &Question) -> Answer {
         match self.judge(question) {
-            Judgement::Answer(answer) => *answer,
+            Judgement::Answer(answer) => std::sync::Arc::unwrap_or_clone(answer),
             other => panic!("{other:?}"),
         }
     }
@@ -162,7 +162,12 @@ pub(in crate::message) fn lines(answer: &Answer) -> Vec<String> {
                 Section::Authority => "ns",
                 Section::Additional => "ar",
             };
-            format!("{section} {} {} {}", record.owner, record.ttl, record.kind)
+            format!(
+                "{section} {} {} {}",
+                record.owner(),
+                record.ttl,
+                record.kind
+            )
         })
         .collect()
 }

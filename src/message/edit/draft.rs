@@ -23,20 +23,20 @@ pub(in crate::message) struct Draft {
 
 /// All of a record but its data.
 #[derive(Clone, Copy)]
-pub(in crate::message) struct Head<'a> {
+pub(in crate::message) struct Head {
     pub(in crate::message) section: Section,
-    pub(in crate::message) owner: &'a Name,
+    pub(in crate::message) owner: Name,
     pub(in crate::message) kind: Kind,
     pub(in crate::message) class: u16,
     pub(in crate::message) ttl: u32,
 }
 
-impl<'a> Head<'a> {
+impl Head {
     /// The head a record has.
-    pub(in crate::message) fn of(record: &'a Record<'_>) -> Self {
+    pub(in crate::message) fn of(record: &Record<'_>) -> Self {
         Self {
             section: record.section,
-            owner: &record.owner,
+            owner: record.owner(),
             kind: record.kind,
             class: record.class,
             ttl: record.ttl,
@@ -65,18 +65,14 @@ impl Draft {
     }
 
     /// Copies the data of a record under another head.
-    pub(in crate::message) fn copy_as(
-        &mut self,
-        head: Head<'_>,
-        record: &Record<'_>,
-    ) -> Option<()> {
+    pub(in crate::message) fn copy_as(&mut self, head: Head, record: &Record<'_>) -> Option<()> {
         self.push(head, |draft| draft.copy_rdata(record))
     }
 
     /// Writes one record; None, and no trace of it, where it does not fit or `rdata` fails.
     pub(in crate::message) fn push(
         &mut self,
-        head: Head<'_>,
+        head: Head,
         rdata: impl FnOnce(&mut Self) -> Option<()>,
     ) -> Option<()> {
         let start = self.octets.len();
@@ -89,14 +85,14 @@ impl Draft {
 
     fn write_record(
         &mut self,
-        head: Head<'_>,
+        head: Head,
         rdata: impl FnOnce(&mut Self) -> Option<()>,
     ) -> Option<()> {
         let start = self.octets.len();
         if self.section.is_none_or(|(open, _)| open != head.section) {
             self.section = Some((head.section, start));
         }
-        self.name(head.owner);
+        self.name(&head.owner);
         push_words([head.kind.0, head.class], &mut self.octets);
         self.octets(&head.ttl.to_be_bytes());
         let length_at = self.octets.len();

@@ -160,7 +160,7 @@ fn letter_case_is_kept() {
         .learn(&any());
     let edited = edit(&answer, &mut without(Kind::AAAA)).unwrap();
     let mx = edited.records().next().unwrap();
-    assert_eq!(mx.owner.wire(), wire("www.ExAmple"));
+    assert_eq!(mx.owner().wire(), wire("www.ExAmple"));
     assert_eq!(mx.name_at(2).unwrap().0.wire(), wire("MX.exaMPLE"));
 }
 
@@ -256,7 +256,7 @@ fn no_name_takes_many_pointers() {
     }
     let edited = edit(&packet.learn(&asked), &mut without(Kind::AAAA)).unwrap();
     assert_eq!(
-        edited.records().last().map(|record| record.owner),
+        edited.records().last().map(|record| record.owner()),
         Some(name(&owner))
     );
     for record in edited.records() {

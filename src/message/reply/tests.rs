@@ -55,7 +55,7 @@ fn answer(flags: u16, records: &[Vec<u8>], options: &[u8]) -> Answer {
     let asked = plain(0);
     let question = Query::peek(&asked).unwrap().question;
     match judge(&packet, 7, &question, Transport::Stream) {
-        Judgement::Answer(answer) => *answer,
+        Judgement::Answer(answer) => std::sync::Arc::unwrap_or_clone(answer),
         _ => panic!("not an answer"),
     }
 }
