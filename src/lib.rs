@@ -22,6 +22,7 @@
 //!              |                   |
 //!      ------ message/ : bytes <-> meaning ------
 //!      config/ : every option      metrics/ : every counter
+//!      sys/ : system calls that no safe wrapper has; all there is of unsafe code
 //! ```
 //!
 //! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`] and `pipeline` are pure:
@@ -70,5 +71,6 @@ pub mod message;
 pub mod metrics;
 pub mod pipeline;
 pub mod policy;
+mod sys;
 pub mod time;
 pub mod upstream;

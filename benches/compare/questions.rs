@@ -132,20 +132,20 @@ pub(crate) fn write_id(id: u16, message: &mut [u8]) {
     }
 }
 
-/// Names that nobody asked before.
+/// Names that nobody asked before, of several lengths in turn.
 struct Fresh {
-    query: Vec<u8>,
+    queries: Vec<Vec<u8>>,
     number: u64,
 }
 
 /// Octets of a fresh name's first label.
-const DIGITS: usize = 16;
+const DIGITS: std::ops::RangeInclusive<usize> = 9..=16;
 
 impl Fresh {
     fn new(seed: u64) -> Self {
-        let name = format!("{seed:0DIGITS$x}.{ZONE}");
+        let name = |digits| format!("{}.{ZONE}", "0".repeat(digits));
         Self {
-            query: query(&name, A),
+            queries: DIGITS.map(|digits| query(&name(digits), A)).collect(),
             number: seed << 32,
         }
     }
@@ -154,7 +154,14 @@ impl Fresh {
         self.number += 1;
         // An odd factor maps different numbers to different ones, and neighbors far apart.
         let mut scattered = self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for digit in self.query.iter_mut().skip(LABEL).take(DIGITS) {
+        let place = self.number as usize % self.queries.len();
+        let Some(query) = self.queries.get_mut(place) else {
+            return &[];
+        };
+        let digits = query
+            .get(LABEL - 1)
+            .map_or(0, |length| usize::from(*length));
+        for digit in query.iter_mut().skip(LABEL).take(digits) {
             let value = (scattered & 0xf) as u8;
             *digit = if value < 10 {
                 b'0' + value
@@ -163,7 +170,7 @@ impl Fresh {
             };
             scattered >>= 4;
         }
-        &self.query
+        query
     }
 }
 

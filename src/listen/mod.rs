@@ -11,7 +11,6 @@ mod frame;
 mod inbox;
 pub mod sockets;
 pub mod stream;
-mod sys;
 pub mod worker;
 
 pub use clock::Clock;

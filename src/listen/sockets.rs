@@ -1,6 +1,5 @@
 //! Opens the sockets that clients reach.
 
-use super::sys;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
@@ -97,9 +96,9 @@ fn try_bind(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
             .map_err(fail("UDP"))?
             .into();
         if address.ip().is_unspecified() {
-            sys::ask_for_local_address(socket.as_fd(), address).map_err(fail("UDP"))?;
+            crate::sys::ask_for_local_address(socket.as_fd(), address).map_err(fail("UDP"))?;
         }
-        sys::do_not_discover_mtu(socket.as_fd(), address).map_err(fail("UDP"))?;
+        crate::sys::do_not_discover_mtu(socket.as_fd(), address).map_err(fail("UDP"))?;
         datagrams.push(socket);
     }
     Ok(Bound {

@@ -8,18 +8,19 @@ use super::clock::Clock;
 use super::connections::Connections;
 use super::counter::Counter;
 use super::inbox::{Errand, Inbox};
-use super::sys::{Inbound, Local, Outbound};
 use crate::message::Transport;
 use crate::metrics;
 use crate::pipeline::{
     Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Trouble,
     Via,
 };
+use crate::sys::{Inbound, Local, Outbound};
 use crate::time::Moment;
 use crate::upstream::stream::{self, ExchangeError};
-use crate::upstream::{Datagrams, Heard};
+use crate::upstream::{Datagrams, Heard, Sent};
 use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -55,8 +56,8 @@ pub struct Worker {
     parts: Parts,
     settings: Arc<Settings>,
     datagrams: Datagrams<Exchange>,
-    /// The sockets of each fetch.
-    sockets_of: HashMap<u64, Vec<usize>>,
+    /// The open queries of each fetch: one, but where an upstream did not answer.
+    sent: HashMap<u64, (Sent, Vec<Sent>)>,
     inbound: Inbound,
     /// What waits to be sent, for each listener.
     outbound: Vec<Outbound>,
@@ -73,7 +74,7 @@ impl Worker {
         Ok(Self {
             datagrams: Datagrams::new(parts.inbox.bell())?,
             settings: parts.pipeline.settings(),
-            sockets_of: HashMap::default(),
+            sent: HashMap::default(),
             inbound: Inbound::new(),
             outbound: parts.sockets.iter().map(|_| Outbound::new()).collect(),
             actions: Vec::new(),
@@ -211,61 +212,76 @@ impl Worker {
     /// Carries out what the fetches ask for; that may bring new actions.
     fn carry_out(&mut self, now: Moment) {
         while !self.actions.is_empty() {
-            for action in std::mem::take(&mut self.actions) {
-                match action {
-                    Action::Send {
-                        exchange,
-                        upstream,
-                        transport: Transport::Datagram,
-                        packet,
-                    } => {
-                        self.send(exchange, upstream, &packet, now);
-                    }
-                    Action::Send {
-                        exchange,
-                        upstream,
-                        transport: Transport::Stream,
-                        packet,
-                    } => {
-                        self.send_by_stream(exchange, upstream, packet);
-                    }
-                    Action::Reply {
-                        origin,
-                        reply,
-                        tally,
-                    } => {
-                        let client = origin.client.address;
-                        self.parts
-                            .counter
-                            .reply(&self.settings, client, tally, &reply);
-                        self.reply(origin, reply);
-                    }
-                    Action::Release { fetch } => {
-                        for number in self.sockets_of.remove(&fetch).unwrap_or_default() {
-                            self.datagrams.close(number);
-                        }
-                    }
-                    Action::Note(note) => log(&note),
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.act(action, now);
+            }
+            // Its room is used again.
+            actions.append(&mut self.actions);
+            self.actions = actions;
+            let (fetches, actions) = (&mut self.parts.fetches, &mut self.actions);
+            self.datagrams.flush(|exchange, error| {
+                let trouble = trouble_of_sending(&error);
+                fetches.on(Event::Failed { exchange, trouble }, now, actions);
+            });
+        }
+        for (socket, outbound) in self.parts.sockets.iter().zip(&mut self.outbound) {
+            outbound.send(socket.as_fd());
+        }
+    }
+
+    fn act(&mut self, action: Action, now: Moment) {
+        match action {
+            Action::Send {
+                exchange,
+                upstream,
+                transport: Transport::Datagram,
+                packet,
+            } => {
+                self.send(exchange, upstream, &packet, now);
+                self.parts.fetches.recycle(packet);
+            }
+            Action::Send {
+                exchange,
+                upstream,
+                transport: Transport::Stream,
+                packet,
+            } => {
+                self.send_by_stream(exchange, upstream, packet);
+            }
+            Action::Reply {
+                origin,
+                reply,
+                tally,
+            } => {
+                let client = origin.client.address;
+                self.parts
+                    .counter
+                    .reply(&self.settings, client, tally, &reply);
+                self.reply(origin, reply);
+            }
+            Action::Release { fetch } => {
+                if let Some((first, others)) = self.sent.remove(&fetch) {
+                    self.datagrams.close(first);
+                    others
+                        .into_iter()
+                        .for_each(|sent| self.datagrams.close(sent));
                 }
             }
+            Action::Note(note) => log(&note),
         }
-        self.flush();
     }
 
     fn send(&mut self, exchange: Exchange, upstream: SocketAddr, packet: &[u8], now: Moment) {
         match self.datagrams.send(exchange, upstream, packet) {
-            Ok(number) => self
-                .sockets_of
-                .entry(exchange.fetch)
-                .or_default()
-                .push(number),
+            Ok(sent) => match self.sent.entry(exchange.fetch) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert((sent, Vec::new()));
+                }
+                Entry::Occupied(mut occupied) => occupied.get_mut().1.push(sent),
+            },
             Err(error) => {
-                let trouble = match error.raw_os_error() {
-                    Some(
-                        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN,
-                    ) => Trouble::NoSocket,
-                    _ => Trouble::Unreachable,
-                };
+                let trouble = trouble_of_sending(&error);
                 let event = Event::Failed { exchange, trouble };
                 self.parts.fetches.on(event, now, &mut self.actions);
             }
@@ -281,7 +297,7 @@ impl Worker {
         });
     }
 
-    /// Replies over UDP wait for the others of this round; [`Self::flush`] sends them.
+    /// Replies over UDP wait for the others of this round.
     fn reply(&mut self, origin: Origin, reply: Vec<u8>) {
         match origin.via {
             Via::Connection(connection) => self.parts.connections.finish(connection, Some(reply)),
@@ -293,7 +309,8 @@ impl Worker {
                 let listener = usize::from(listener);
                 let socket = self.parts.sockets.get(listener);
                 if let (Some(socket), Some(outbound)) = (socket, self.outbound.get_mut(listener)) {
-                    *outbound.next(socket.as_fd()) = reply;
+                    let former = std::mem::replace(outbound.next(socket.as_fd()), reply);
+                    self.parts.fetches.recycle(former);
                     outbound.commit(
                         origin.peer,
                         Local {
@@ -303,12 +320,6 @@ impl Worker {
                     );
                 }
             }
-        }
-    }
-
-    fn flush(&mut self) {
-        for (socket, outbound) in self.parts.sockets.iter().zip(&mut self.outbound) {
-            outbound.send(socket.as_fd());
         }
     }
 
@@ -344,6 +355,15 @@ fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
     query.get(..2) == message.get(..2)
         && message.get(2).is_some_and(|flags| flags & 0x80 != 0)
         && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
+}
+
+fn trouble_of_sending(error: &io::Error) -> Trouble {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => {
+            Trouble::NoSocket
+        }
+        _ => Trouble::Unreachable,
+    }
 }
 
 fn trouble_of(error: ExchangeError) -> Trouble {

@@ -1,17 +1,24 @@
-//! Queries to upstreams over UDP: a socket for each, and a fresh random port (RFC 5452 §4.5).
+//! Queries to upstreams over UDP, from ports that are hard to guess (RFC 5452 §4.5).
 //!
-//! Every socket is connected while it is used, so the kernel drops what others send to it and tells of
-//! refusals, and stays so until its fetch is released: a late answer still counts. Sockets are kept,
-//! registered with epoll once, and bound anew for each query: to dissolve a connection gives the port
-//! back, to connect again draws another from `ip_local_port_range`. A loopback upstream, to which nobody
-//! outside can pretend, is asked from a rotating set of ports instead. One driver's, on its own thread.
+//! Each query goes out from a port of its own: sockets are kept, registered with epoll once, and bound anew for
+//! each query. To dissolve a connection gives the port back, though there was none, and the next send draws
+//! another from `ip_local_port_range`. To connect as well would cost a tenth more for each miss: who sent a packet is
+//! looked at here, and `IP_RECVERR` tells of refusals. A socket keeps its port until its query is closed: a late
+//! answer still counts.
+//!
+//! A loopback upstream, to which nobody outside can pretend, is asked from a rotating set of ports (`near`).
+//! One driver's, on its own thread.
 
+mod near;
+
+use crate::sys;
 use foldhash::HashMap;
+use near::Near;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, connect_unspec, recv,
-    send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendFlags, SocketAddrAny, SocketFlags,
+    SocketType, connect_unspec, recv, recvfrom, recvmsg, send, sendto, socket_with,
 };
 use std::collections::VecDeque;
 use std::io;
@@ -25,33 +32,37 @@ pub struct Datagrams<K> {
     sockets: Vec<Option<Socket<K>>>,
     /// Numbers without a socket.
     vacant: Vec<usize>,
-    /// Sockets that nobody uses.
-    idle: HashMap<Kind, VecDeque<usize>>,
+    /// Sockets that nobody uses, for servers out in the world.
+    idle: HashMap<AddressFamily, VecDeque<usize>>,
+    /// Servers on loopback.
+    near: HashMap<SocketAddr, Near<K>>,
     buffer: Box<[u8]>,
 }
 
 struct Socket<K> {
     descriptor: OwnedFd,
-    kind: Kind,
-    /// Who awaits something there.
-    key: Option<K>,
+    family: AddressFamily,
+    /// It stays connected to one server on loopback.
+    is_near: bool,
+    /// The server asked last.
+    server: SocketAddr,
+    /// Who awaits something there, by the ids of their queries: one, but for near servers.
+    awaited: Vec<(u16, K)>,
+    /// More came since its last query than an answer; there may be more of it.
+    is_soiled: bool,
 }
 
-/// What a socket can be used for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    /// Any IPv4 server.
-    V4,
-    /// Any IPv6 server.
-    V6,
-    /// This one on loopback, to which it stays connected.
-    Near(SocketAddr),
+/// A query that was sent: where, and under which id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    socket: usize,
+    id: u16,
 }
 
 /// What came of a query.
 #[derive(Clone, Copy, Debug)]
 pub enum Heard<'a, K> {
-    /// A packet from the server asked.
+    /// A packet from the server asked. Whether it is the answer is for the judge to say.
     Packet(K, &'a [u8]),
     /// Nobody is there.
     Unreachable(K),
@@ -73,6 +84,7 @@ impl<K: Copy> Datagrams<K> {
             sockets: Vec::new(),
             vacant: Vec::new(),
             idle: HashMap::default(),
+            near: HashMap::default(),
             buffer: vec![0; LONGEST].into_boxed_slice(),
         })
     }
@@ -82,71 +94,47 @@ impl<K: Copy> Datagrams<K> {
         self.epoll.as_fd()
     }
 
-    /// Sends a query; gives the number to [`Self::close`] it by.
+    /// Sends a query, at the latest with [`Self::flush`]; gives what to [`Self::close`] it by.
     ///
     /// # Errors
     /// No socket is to be had, there is no route, or the host refused an earlier packet.
-    pub fn send(&mut self, key: K, server: SocketAddr, packet: &[u8]) -> io::Result<usize> {
-        let kind = Kind::of(server);
-        let number = match self.take_idle(kind) {
-            Some(number) => number,
-            // Where no descriptor is to be had, a smaller set must do.
-            None => self.open(kind).or_else(|error| {
-                let idle = self.idle.get_mut(&kind);
-                idle.and_then(VecDeque::pop_front).ok_or(error)
-            })?,
+    pub fn send(&mut self, key: K, server: SocketAddr, packet: &[u8]) -> io::Result<Sent> {
+        let id = id_of(packet);
+        let socket = if server.ip().is_loopback() {
+            self.queue(key, server, packet)?
+        } else {
+            self.send_anew(key, server, packet)?
         };
-        let sent = self.send_from(number, key, server, packet);
-        if sent.is_err() {
-            self.close(number);
-        }
-        sent.map(|()| number)
+        Ok(Sent { socket, id })
     }
 
-    fn send_from(
-        &mut self,
-        number: usize,
-        key: K,
-        server: SocketAddr,
-        packet: &[u8],
-    ) -> io::Result<()> {
+    /// From a socket that is bound to another port than before.
+    fn send_anew(&mut self, key: K, server: SocketAddr, packet: &[u8]) -> io::Result<usize> {
+        let family = family_of(server);
+        let idle = self.idle.get_mut(&family).and_then(VecDeque::pop_front);
+        let number = match idle {
+            Some(number) => number,
+            None => self.open(server)?,
+        };
         let socket = self.sockets.get_mut(number).and_then(Option::as_mut);
         let socket = socket.ok_or(Errno::BADF)?;
-        socket.key = Some(key);
-        if !matches!(socket.kind, Kind::Near(_)) {
-            connect_unspec(&socket.descriptor)?;
-            // Nothing reaches it now: what came to its former port answers no new query.
-            while recv(&socket.descriptor, &mut *self.buffer, RecvFlags::DONTWAIT).is_ok() {}
-            connect(&socket.descriptor, &server)?;
+        match socket.send_anew(server, packet, &mut self.buffer) {
+            Ok(()) => {
+                socket.awaited.push((id_of(packet), key));
+                Ok(number)
+            }
+            Err(error) => {
+                self.retire(number);
+                Err(error.into())
+            }
         }
-        let send = || send(&socket.descriptor, packet, SendFlags::empty());
-        // A refusal that is told now is an earlier query's: told once, it is forgotten.
-        match send() {
-            Err(Errno::CONNREFUSED) => send()?,
-            sent => sent?,
-        };
-        Ok(())
     }
 
-    /// A socket of this kind that nobody uses. Of a rotating set, the one used longest ago.
-    fn take_idle(&mut self, kind: Kind) -> Option<usize> {
-        let idle = self.idle.get_mut(&kind)?;
-        if matches!(kind, Kind::Near(_)) && idle.len() < ROTATING {
-            return None;
-        }
-        idle.pop_front()
-    }
-
-    fn open(&mut self, kind: Kind) -> io::Result<usize> {
-        let family = match kind {
-            Kind::V4 | Kind::Near(SocketAddr::V4(_)) => AddressFamily::INET,
-            Kind::V6 | Kind::Near(SocketAddr::V6(_)) => AddressFamily::INET6,
-        };
+    fn open(&mut self, server: SocketAddr) -> io::Result<usize> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let family = family_of(server);
         let descriptor = socket_with(family, SocketType::DGRAM, flags, None)?;
-        if let Kind::Near(server) = kind {
-            connect(&descriptor, &server)?;
-        }
+        sys::ask_for_errors(descriptor.as_fd(), server)?;
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.sockets.push(None);
             self.sockets.len() - 1
@@ -156,28 +144,46 @@ impl<K: Copy> Datagrams<K> {
         if let Some(slot) = self.sockets.get_mut(number) {
             *slot = Some(Socket {
                 descriptor,
-                kind,
-                key: None,
+                family,
+                is_near: false,
+                server,
+                awaited: Vec::new(),
+                is_soiled: false,
             });
         }
         Ok(number)
     }
 
-    /// Nothing more is awaited there.
-    pub fn close(&mut self, number: usize) {
-        let Some(slot) = self.sockets.get_mut(number) else {
+    /// Nothing more is awaited of that query.
+    pub fn close(&mut self, sent: Sent) {
+        let Some(Some(socket)) = self.sockets.get_mut(sent.socket) else {
             return;
         };
-        let Some(socket) = slot.as_mut() else {
+        let place = socket.awaited.iter().position(|(id, _)| *id == sent.id);
+        let Some(place) = place else {
             return;
         };
-        if socket.key.take().is_none() {
-            return;
+        socket.awaited.swap_remove(place);
+        if !socket.is_near {
+            self.retire(sent.socket);
         }
-        let idle = self.idle.entry(socket.kind).or_default();
+    }
+
+    /// Keeps a socket for later that nobody uses any more.
+    fn retire(&mut self, number: usize) {
+        let Some(Some(socket)) = self.sockets.get(number) else {
+            return;
+        };
+        let idle = self.idle.entry(socket.family).or_default();
         if idle.len() < MOST_IDLE {
             idle.push_back(number);
         } else {
+            self.discard(number);
+        }
+    }
+
+    fn discard(&mut self, number: usize) {
+        if let Some(slot) = self.sockets.get_mut(number) {
             // Closing takes it out of epoll.
             *slot = None;
             self.vacant.push(number);
@@ -207,54 +213,121 @@ impl<K: Copy> Datagrams<K> {
             }
             let slot = usize::try_from(number)
                 .ok()
-                .and_then(|number| self.sockets.get(number));
+                .and_then(|number| self.sockets.get_mut(number));
             if let Some(Some(socket)) = slot {
-                receive(socket, &mut self.buffer, &mut each);
+                socket.receive(&mut self.buffer, &mut each);
+                // However the error was told: while it stands in its queue, epoll wakes us for it.
+                if { event.flags }.contains(epoll::EventFlags::ERR) {
+                    socket.forget_errors();
+                }
             }
         }
         Ok(!events.is_empty())
     }
 }
 
-impl Kind {
-    fn of(server: SocketAddr) -> Self {
-        match server {
-            near if near.ip().is_loopback() => Self::Near(near),
-            SocketAddr::V4(_) => Self::V4,
-            SocketAddr::V6(_) => Self::V6,
+impl<K: Copy> Socket<K> {
+    /// Sends a query from another port than before.
+    fn send_anew(
+        &mut self,
+        server: SocketAddr,
+        packet: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<(), Errno> {
+        connect_unspec(&self.descriptor)?;
+        if std::mem::take(&mut self.is_soiled) {
+            // What came to its former port answers no new query; nothing reaches it now.
+            while recv(&self.descriptor, &mut *buffer, RecvFlags::DONTWAIT).is_ok() {}
         }
+        self.server = server;
+        sendto(&self.descriptor, packet, SendFlags::empty(), &server).map(|_| ())
+    }
+
+    /// Some of what is there: where there is more, epoll says so again. What comes for nobody is thrown away.
+    fn receive(&mut self, buffer: &mut [u8], each: &mut impl FnMut(Heard<'_, K>)) {
+        self.is_soiled |= self.awaited.is_empty();
+        // One more look than queries would only find nothing; a stranger's flood waits for the next round.
+        for _ in 0..self.awaited.len().clamp(1, EVENTS) {
+            match recvfrom(&self.descriptor, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((_, length, peer)) => {
+                    let packet = buffer.get(..length).unwrap_or_default();
+                    let is_server = peer.is_some_and(|peer| is_at(&peer, self.server));
+                    self.is_soiled |= !is_server;
+                    if is_server && let Some(key) = self.who_awaits(packet) {
+                        each(Heard::Packet(key, packet));
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(_) => {
+                    let keys = self.awaited.iter().map(|(_, key)| *key);
+                    return keys.for_each(|key| each(Heard::Unreachable(key)));
+                }
+            }
+        }
+    }
+
+    /// Empties the queue of errors.
+    fn forget_errors(&self) {
+        let mut control = RecvAncillaryBuffer::default();
+        for _ in 0..EVENTS {
+            if recvmsg(&self.descriptor, &mut [], &mut control, RecvFlags::ERRQUEUE).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The one with the packet's id; else any: it is their server that sends what nobody asked for.
+    fn who_awaits(&self, packet: &[u8]) -> Option<K> {
+        let id = id_of(packet);
+        let same = self.awaited.iter().find(|(awaited, _)| *awaited == id);
+        same.or_else(|| self.awaited.first()).map(|(_, key)| *key)
     }
 }
 
-/// One packet: where there are more, epoll says so again. What comes for nobody is thrown away.
-fn receive<K: Copy>(socket: &Socket<K>, buffer: &mut [u8], each: &mut impl FnMut(Heard<'_, K>)) {
-    let heard = match recv(&socket.descriptor, &mut *buffer, RecvFlags::DONTWAIT) {
-        Ok((_, length)) => socket
-            .key
-            .zip(buffer.get(..length))
-            .map(|(key, packet)| Heard::Packet(key, packet)),
-        Err(Errno::AGAIN | Errno::INTR) => None,
-        Err(_) => socket.key.map(Heard::Unreachable),
-    };
-    if let Some(heard) = heard {
-        each(heard);
+/// The scope of a link-local address is the kernel's business.
+fn is_at(peer: &SocketAddrAny, server: SocketAddr) -> bool {
+    let peer = SocketAddr::try_from(peer.clone());
+    peer.is_ok_and(|peer| (peer.ip(), peer.port()) == (server.ip(), server.port()))
+}
+
+fn send_one(descriptor: &OwnedFd, packet: &[u8]) -> io::Result<()> {
+    insist(|| Ok(send(descriptor, packet, SendFlags::empty()).map(|_| ())?))
+}
+
+/// A refusal that is told now is an earlier query's: told once, it is forgotten.
+fn insist(mut send: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    match send() {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
+        sent => sent,
+    }
+}
+
+/// The message id (RFC 1035 §4.1.1); of what is shorter, zero.
+fn id_of(packet: &[u8]) -> u16 {
+    packet
+        .first_chunk()
+        .map_or(0, |octets| u16::from_be_bytes(*octets))
+}
+
+fn family_of(server: SocketAddr) -> AddressFamily {
+    match server {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
     }
 }
 
 /// The number of the waker.
 const WAKER: u64 = u64::MAX;
-/// Events taken from the kernel at a time.
+/// Events taken from the kernel at a time, and packets from one socket.
 const EVENTS: usize = 64;
 /// The longest datagram there is: what is larger than we asked for is still read whole.
 const LONGEST: usize = 65_535;
-/// Ports that a loopback upstream is asked from at least, in turn.
-const ROTATING: usize = 64;
-/// Sockets of one kind that are kept for later.
+/// Sockets of one family that are kept for later.
 const MOST_IDLE: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use super::{Datagrams, Heard, Kind};
+    use super::{Datagrams, Heard, Sent, id_of};
     use rustix::event::{EventfdFlags, eventfd};
     use std::collections::HashSet;
     use std::net::UdpSocket;
@@ -271,55 +344,92 @@ mod tests {
         panic!("it never came");
     }
 
-    /// Sends from a socket of this kind and gives it back; the port that the server saw.
-    fn port_of(datagrams: &mut Datagrams<u8>, kind: Kind, server: &UdpSocket) -> u16 {
+    fn new() -> Datagrams<u8> {
+        let waker = eventfd(0, EventfdFlags::empty()).unwrap();
+        Datagrams::new(waker.as_fd()).unwrap()
+    }
+
+    /// The port that the server sees, of a query that is sent and closed.
+    fn port_of(datagrams: &mut Datagrams<u8>, server: &UdpSocket, is_near: bool) -> u16 {
         let address = server.local_addr().unwrap();
-        let number = match datagrams.take_idle(kind) {
-            Some(number) => number,
-            None => datagrams.open(kind).unwrap(),
+        let socket = if is_near {
+            datagrams.queue(1, address, b"??").unwrap()
+        } else {
+            datagrams.send_anew(1, address, b"??").unwrap()
         };
-        datagrams.send_from(number, 1, address, b"?").unwrap();
+        datagrams.flush(|_, error| panic!("{error}"));
         let (_, peer) = server.recv_from(&mut [0; 8]).unwrap();
-        datagrams.close(number);
+        let id = id_of(b"??");
+        datagrams.close(Sent { socket, id });
         peer.port()
     }
 
     #[test]
     fn every_query_has_a_port_of_its_own() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let waker = eventfd(0, EventfdFlags::empty()).unwrap();
-        let mut datagrams = Datagrams::new(waker.as_fd()).unwrap();
-        let far: HashSet<_> = (0..200)
-            .map(|_| port_of(&mut datagrams, Kind::V4, &server))
+        let mut datagrams = new();
+        let ports: HashSet<_> = (0..200)
+            .map(|_| port_of(&mut datagrams, &server, false))
             .collect();
         assert!(
-            far.len() > 190,
+            ports.len() > 190,
             "{} ports in 200 queries of one kept socket",
-            far.len()
+            ports.len()
         );
         assert_eq!(datagrams.sockets.len(), 1);
+    }
 
-        let near = Kind::of(server.local_addr().unwrap());
+    #[test]
+    fn a_near_server_is_asked_from_a_rotating_set() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut datagrams = new();
         let ports: Vec<_> = (0..200)
-            .map(|_| port_of(&mut datagrams, near, &server))
+            .map(|_| port_of(&mut datagrams, &server, true))
             .collect();
-        assert_eq!(
-            ports.iter().collect::<HashSet<_>>().len(),
-            64,
-            "a rotating set"
-        );
-        assert_eq!(ports[..64], ports[64..128]);
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 64);
+        assert_eq!(ports[64..128], ports[128..192]);
+    }
+
+    #[test]
+    fn a_batch_leaves_from_one_port_but_for_an_id_that_is_taken() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let mut datagrams = new();
+        let ids = [1, 2, 3, 2, 4];
+        for (key, id) in (0..).zip(ids) {
+            datagrams.send(key, address, &[0, id]).unwrap();
+        }
+        datagrams.flush(|_, error| panic!("{error}"));
+        let mut buffer = [0; 8];
+        let mut ports = HashSet::new();
+        for _ in ids {
+            let (length, peer) = server.recv_from(&mut buffer).unwrap();
+            ports.insert(peer.port());
+            server.send_to(&buffer[..length], peer).unwrap();
+        }
+        assert_eq!(ports.len(), 2);
+        let mut heard = Vec::new();
+        until(|| {
+            let each = |event: Heard<'_, u8>| match event {
+                Heard::Packet(key, packet) => heard.push((key, packet[1])),
+                other => panic!("{other:?}"),
+            };
+            datagrams.hear(each).unwrap();
+            (heard.len() == ids.len()).then_some(())
+        });
+        heard.sort_unstable();
+        assert_eq!(heard, [(0, 1), (1, 2), (2, 3), (3, 2), (4, 4)]);
     }
 
     #[test]
     fn an_answer_comes_back_under_its_key() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let waker = eventfd(0, EventfdFlags::empty()).unwrap();
-        let mut datagrams = Datagrams::new(waker.as_fd()).unwrap();
+        let mut datagrams = new();
         let address = server.local_addr().unwrap();
         let mut numbers = Vec::new();
         for key in 0..8_u8 {
-            numbers.push(datagrams.send(key, address, &[key]).unwrap());
+            numbers.push(datagrams.send(key, address, &[0, key]).unwrap());
+            datagrams.flush(|_, error| panic!("{error}"));
             let mut buffer = [0; 8];
             let (length, peer) = server.recv_from(&mut buffer).unwrap();
             server.send_to(&buffer[..length], peer).unwrap();
@@ -337,8 +447,36 @@ mod tests {
         assert!(
             heard
                 .iter()
-                .all(|(key, packet)| packet == &[*key] && *key < 7)
+                .all(|(key, packet)| packet == &[0, *key] && *key < 7)
         );
+    }
+
+    #[test]
+    fn a_socket_that_is_bound_anew_hears_of_refusals_and_of_nobody_else() {
+        let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let server = closed.local_addr().unwrap();
+        let mut datagrams = new();
+        let number = datagrams.send_anew(7, server, b"??").unwrap();
+        let (_, ours) = closed.recv_from(&mut [0; 8]).unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.send_to(b"??", ours).unwrap();
+        let mut quiet = |_: Heard<'_, u8>| panic!("a stranger was heard");
+        until(|| datagrams.hear(&mut quiet).unwrap().then_some(()));
+        let id = id_of(b"??");
+        datagrams.close(Sent { socket: number, id });
+
+        drop(closed);
+        datagrams.send_anew(8, server, b"??").unwrap();
+        let mut told = 0;
+        until(|| {
+            let each = |event: Heard<'_, u8>| {
+                told += usize::from(matches!(event, Heard::Unreachable(8)));
+            };
+            datagrams.hear(each).unwrap();
+            (told > 0).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!datagrams.hear(quiet).unwrap(), "told once, all is quiet");
     }
 
     #[test]
@@ -347,13 +485,13 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let waker = eventfd(0, EventfdFlags::empty()).unwrap();
-        let mut datagrams = Datagrams::new(waker.as_fd()).unwrap();
-        datagrams.send('k', closed, b"?").unwrap();
+        let mut datagrams = new();
+        datagrams.send(7, closed, b"??").unwrap();
+        datagrams.flush(|_, error| panic!("{error}"));
         until(|| {
             let mut gone = None;
             datagrams
-                .hear(|event| gone = matches!(event, Heard::Unreachable('k')).then_some(()))
+                .hear(|event| gone = matches!(event, Heard::Unreachable(7)).then_some(()))
                 .unwrap();
             gone
         });

@@ -6,4 +6,4 @@ mod datagram;
 pub mod stream;
 pub mod system;
 
-pub use datagram::{Datagrams, Heard};
+pub use datagram::{Datagrams, Heard, Sent};

@@ -1,14 +1,15 @@
-//! Batches of datagrams: `recvmmsg`, `sendmmsg` and packet information. The only unsafe code there is.
+//! Batches of datagrams: `recvmmsg`, `sendmmsg`, packet information and segments.
 //!
 //! One system call moves up to [`BATCH`] datagrams, and on a wildcard listener each reply leaves from
-//! the address that was asked (`IP_PKTINFO`, RFC 3542 §6). No safe wrapper does both without allocating
+//! the address that was asked (`IP_PKTINFO`, RFC 3542 §6). Datagrams of one length to one peer go through the
+//! kernel as one and are cut apart at its end (`UDP_SEGMENT`). No safe wrapper does any of it without allocating
 //! for each call. The rule that keeps it sound: every pointer handed to the kernel is made anew, right
 //! before the call, from buffers that the same value owns and nobody else can touch meanwhile; what the
 //! kernel wrote is read back only within the lengths it gave.
 
 #![expect(
     unsafe_code,
-    reason = "recvmmsg, sendmmsg and IP_PKTINFO have no safe wrapper that does not allocate"
+    reason = "recvmmsg, sendmmsg, IP_PKTINFO and UDP_SEGMENT have no safe wrapper that does not allocate"
 )]
 
 use std::io;
@@ -18,7 +19,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Datagrams in one system call.
-pub(super) const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// The longest query that is read whole; what is longer is no query anybody sends over UDP.
 const LONGEST: usize = 4096;
 /// Room for one packet-information message, aligned as control messages have to be.
@@ -26,13 +27,13 @@ type Control = [u64; 8];
 
 /// Which address of ours a datagram was sent to; only wildcard listeners need to know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Local {
-    pub(super) address: Option<IpAddr>,
-    pub(super) interface: u32,
+pub(crate) struct Local {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) interface: u32,
 }
 
 /// Datagrams received.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     packets: Box<[[u8; LONGEST]]>,
     peers: Box<[libc::sockaddr_storage]>,
     controls: Box<[Control]>,
@@ -46,7 +47,7 @@ unsafe impl Send for Inbound {}
 
 impl Inbound {
     /// Room for a batch.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             packets: vec![[0; LONGEST]; BATCH].into_boxed_slice(),
             peers: vec![no_address(); BATCH].into_boxed_slice(),
@@ -58,7 +59,7 @@ impl Inbound {
     }
 
     /// Receives what is there, at most a batch, without waiting. Zero: nothing was there.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.count = 0;
         let buffers = self
             .packets
@@ -99,7 +100,7 @@ impl Inbound {
     }
 
     /// What the last call received: packet, peer, and the address of ours that was asked.
-    pub(super) fn packets(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Local)> {
+    pub(crate) fn packets(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Local)> {
         let headers = self.headers.iter().zip(&*self.packets).zip(&*self.peers);
         headers
             .take(self.count)
@@ -113,7 +114,7 @@ impl Inbound {
 }
 
 /// Datagrams to send.
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     slots: Vec<Slot>,
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
@@ -133,7 +134,7 @@ struct Slot {
 
 impl Outbound {
     /// Room for a batch.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let slot = || Slot {
             packet: Vec::with_capacity(512),
             peer: no_address(),
@@ -150,7 +151,7 @@ impl Outbound {
     }
 
     /// The buffer for the next datagram; [`Self::commit`] adds it. A full batch is sent first.
-    pub(super) fn next(&mut self, socket: BorrowedFd<'_>) -> &mut Vec<u8> {
+    pub(crate) fn next(&mut self, socket: BorrowedFd<'_>) -> &mut Vec<u8> {
         if self.count == BATCH {
             self.send(socket);
         }
@@ -161,7 +162,7 @@ impl Outbound {
     }
 
     /// Adds what was written to the last buffer of [`Self::next`].
-    pub(super) fn commit(&mut self, peer: SocketAddr, local: Local) {
+    pub(crate) fn commit(&mut self, peer: SocketAddr, local: Local) {
         if let Some(slot) = self.slots.get_mut(self.count) {
             slot.peer_length = write_address(&mut slot.peer, peer);
             slot.control_length = write_local(&mut slot.control, local);
@@ -170,7 +171,7 @@ impl Outbound {
     }
 
     /// Sends the batch. What the kernel does not take is lost, as datagrams are; gives how many went.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> usize {
+    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> usize {
         let slots = self.slots.iter_mut().take(self.count);
         for (slot, (header, vector)) in slots.zip(self.headers.iter_mut().zip(&mut *self.vectors)) {
             *vector = libc::iovec {
@@ -217,8 +218,31 @@ impl Outbound {
     }
 }
 
+/// Sends datagrams of this length, one behind the other in `octets`, from a connected socket: at most [`BATCH`].
+///
+/// # Errors
+/// The kernel sent none of them; `EINVAL` and `EIO` where it or the interface cannot cut.
+pub(crate) fn send_segments(socket: BorrowedFd<'_>, octets: &[u8], length: u16) -> io::Result<()> {
+    let mut control: Control = [0; 8];
+    let mut vector = libc::iovec {
+        iov_base: octets.as_ptr().cast_mut().cast(),
+        iov_len: octets.len(),
+    };
+    let mut header = no_header().msg_hdr;
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = write_control(&mut control, libc::SOL_UDP, libc::UDP_SEGMENT, length);
+    // SAFETY: the header points at `octets`, which sendmsg only reads, and at locals that outlive the call.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &header, libc::MSG_DONTWAIT) };
+    if sent < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Asks the kernel to say which address each datagram was sent to.
-pub(super) fn ask_for_local_address(
+pub(crate) fn ask_for_local_address(
     socket: BorrowedFd<'_>,
     wildcard: SocketAddr,
 ) -> io::Result<()> {
@@ -229,8 +253,17 @@ pub(super) fn ask_for_local_address(
     set_option(socket, level, option, 1)
 }
 
+/// Asks the kernel to tell of refusals and missing routes although the socket is not connected to `server`.
+pub(crate) fn ask_for_errors(socket: BorrowedFd<'_>, server: SocketAddr) -> io::Result<()> {
+    let (level, option) = match server {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    set_option(socket, level, option, 1)
+}
+
 /// Never fragments what we send by path MTU guesses that a stranger can forge (RFC 9715 §3.1).
-pub(super) fn do_not_discover_mtu(socket: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
+pub(crate) fn do_not_discover_mtu(socket: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_option(
             socket,
@@ -439,59 +472,4 @@ fn length_of<T>() -> libc::socklen_t {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Inbound, Local, Outbound, ask_for_local_address};
-    use std::net::UdpSocket;
-    use std::os::fd::AsFd;
-
-    #[test]
-    fn a_reply_leaves_from_the_address_that_was_asked() {
-        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
-        let here = server.local_addr().unwrap();
-        ask_for_local_address(server.as_fd(), here).unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.connect(("127.0.0.7", here.port())).unwrap();
-        client
-            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
-            .unwrap();
-        client.send(b"one").unwrap();
-        client.send(b"two").unwrap();
-
-        let (mut inbound, mut outbound) = (Inbound::new(), Outbound::new());
-        let mut heard = Vec::new();
-        while heard.len() < 2 {
-            inbound.receive(server.as_fd()).unwrap();
-            for (packet, peer, local) in inbound.packets() {
-                assert_eq!(peer, client.local_addr().unwrap());
-                assert_eq!(local.address, Some("127.0.0.7".parse().unwrap()));
-                heard.push(packet.to_vec());
-                outbound
-                    .next(server.as_fd())
-                    .splice(.., packet.iter().rev().copied());
-                outbound.commit(peer, local);
-            }
-        }
-        assert_eq!(heard, [b"one", b"two"]);
-        assert_eq!(outbound.send(server.as_fd()), 2);
-        assert_eq!(outbound.send(server.as_fd()), 0, "they went once");
-        let mut buffer = [0; 16];
-        // A connected socket hears only the address it is connected to.
-        assert_eq!(client.recv(&mut buffer).unwrap(), 3);
-        assert_eq!(&buffer[..3], b"eno");
-    }
-
-    #[test]
-    fn a_batch_outlives_a_peer_that_cannot_be_reached() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut outbound = Outbound::new();
-        for peer in [
-            "[2001:db8::1]:9".parse().unwrap(),
-            client.local_addr().unwrap(),
-        ] {
-            outbound.next(server.as_fd()).splice(.., *b"hello");
-            outbound.commit(peer, Local::default());
-        }
-        assert_eq!(outbound.send(server.as_fd()), 1);
-    }
-}
+mod tests;
