@@ -14,7 +14,7 @@ use crate::pipeline::{
     Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Trouble,
     Via,
 };
-use crate::sys::{Inbound, Local, Outbound};
+use crate::sys::{BATCH, Inbound, Local, Outbound};
 use crate::time::Moment;
 use crate::upstream::stream::{self, ExchangeError};
 use crate::upstream::{Datagrams, Heard, Sent};
@@ -75,7 +75,7 @@ impl Worker {
             datagrams: Datagrams::new(parts.inbox.bell())?,
             settings: parts.pipeline.settings(),
             sent: HashMap::default(),
-            inbound: Inbound::new(),
+            inbound: Inbound::new(LONGEST),
             outbound: parts.sockets.iter().map(|_| Outbound::new()).collect(),
             actions: Vec::new(),
             draining: None,
@@ -125,8 +125,12 @@ impl Worker {
         else {
             return Ok(false);
         };
-        if self.inbound.receive(socket.as_fd())? == 0 {
-            return Ok(false);
+        match self.inbound.receive(socket.as_fd(), BATCH) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            // Of an earlier reply, which a client was not there for: it says nothing about this socket.
+            Err(error) if is_of_a_peer(&error) => return Ok(false),
+            Err(error) => return Err(error),
         }
         let way = u16::try_from(listener).unwrap_or(u16::MAX);
         for (packet, peer, local) in self.inbound.packets() {
@@ -357,6 +361,16 @@ fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
         && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
 }
 
+/// What ICMP told of a datagram that was sent.
+fn is_of_a_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
 fn trouble_of_sending(error: &io::Error) -> Trouble {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => {
@@ -386,6 +400,8 @@ fn log(note: &Note) {
     }
 }
 
+/// The longest query that is read whole; what is longer is no query anybody sends over UDP.
+const LONGEST: usize = 4096;
 /// How long fetches may take to end when the daemon stops.
 const GRACE: Duration = Duration::from_secs(3);
 /// One exchange over a stream (answers.md 10).

@@ -64,7 +64,7 @@ impl Answer {
 
     /// The same where the path through its ANSWER section is known.
     pub(super) fn along(
-        path: &Path,
+        path: &Path<'_>,
         octets: Vec<u8>,
         rcode: Rcode,
         extended_errors: Box<[Ede]>,

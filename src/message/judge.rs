@@ -115,7 +115,7 @@ fn asks(packet: &[u8], question: &Question) -> bool {
 /// Reads what stands behind a question that is ours.
 fn read(packet: &[u8], question: &Question) -> Result<Answer, Astray> {
     let body = Body::without_opt(packet).ok_or(Astray::Garbled)?;
-    let path = Path::through(&body.records, (question.name, question.kind))?;
+    let path = Path::through(&body.records, (&question.name, question.kind))?;
     let (mut is_empty, mut has_strays, mut answers) = (true, false, path.has_links());
     for record in in_answer(&body.records) {
         is_empty = false;
@@ -144,7 +144,7 @@ fn read(packet: &[u8], question: &Question) -> Result<Answer, Astray> {
 }
 
 /// The message without the records of its ANSWER section that are not on the path.
-fn without_strays(octets: &[u8], path: &Path) -> Option<Vec<u8>> {
+fn without_strays(octets: &[u8], path: &Path<'_>) -> Option<Vec<u8>> {
     let mut draft = rewrite(octets, |draft, record| {
         if record.section == Section::Answer && !path.carries(record) {
             return Some(());

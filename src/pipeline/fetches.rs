@@ -76,24 +76,24 @@ impl Fetches {
     /// A client's query that `answer_now` could not answer.
     pub fn ask(&mut self, query: &[u8], origin: Origin, now: Moment, actions: &mut Vec<Action>) {
         self.begin(now, actions);
-        if let Ok(peeked) = Query::peek(query) {
+        if let Ok(peeked) = &Query::peek(query) {
             let asker = Asker {
                 query: query.into(),
                 origin,
             };
             if peeked.question.kind == Kind::HINFO {
-                self.ask_alone(&peeked, asker);
-            } else if is_checked(&peeked) {
+                self.ask_alone(peeked, asker);
+            } else if is_checked(peeked) {
                 let to = Audience {
                     settings: &self.settings,
-                    query: &peeked,
+                    query: peeked,
                     client: origin.client,
                     now,
                 };
                 let pair = Pair::new(asker, &self.pipeline, to);
                 self.consider(&Arc::new(Mutex::new(pair)));
             } else {
-                let ask = ask_of(&peeked, peeked.question);
+                let ask = ask_of(peeked, peeked.question);
                 self.enlist(ask, Waiter::Client(asker), origin.client.address);
             }
         }

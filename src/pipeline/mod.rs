@@ -197,10 +197,12 @@ impl Pipeline {
         now: Moment,
         reply: &mut Vec<u8>,
     ) -> Outcome {
-        let query = match Query::peek(query) {
+        // Looked at where it was put: a query holds a name of 256 octets.
+        let peeked = Query::peek(query);
+        let query = match &peeked {
             Ok(query) => query,
             Err(fault) => {
-                if !message::write_fault(query, fault, reply) {
+                if !message::write_fault(query, *fault, reply) {
                     return Outcome::Drop;
                 }
                 return said(Tally {
@@ -213,7 +215,7 @@ impl Pipeline {
         };
         let to = Audience {
             settings,
-            query: &query,
+            query,
             client,
             now,
         };
@@ -227,7 +229,7 @@ impl Pipeline {
             // It finds loops: never from a cache, never shared (answers.md 8).
             return Outcome::Fetch;
         }
-        if pair::is_checked(&query) {
+        if pair::is_checked(query) {
             self.checked_now(to, reply)
         } else {
             self.plain_now(to, reply)

@@ -73,14 +73,15 @@ impl Fetches {
         asker: &Asker,
         write: impl FnOnce(&Self, Audience<'_>, &mut Vec<u8>) -> Tally,
     ) {
-        let Ok(query) = Query::peek(&asker.query) else {
+        let peeked = Query::peek(&asker.query);
+        let Ok(query) = &peeked else {
             return;
         };
         let mut reply = self.buffer();
         let origin = asker.origin;
         let to = Audience {
             settings: &self.settings,
-            query: &query,
+            query,
             client: origin.client,
             now: self.now,
         };

@@ -20,8 +20,6 @@ use std::ptr;
 
 /// Datagrams in one system call.
 pub(crate) const BATCH: usize = 64;
-/// The longest query that is read whole; what is longer is no query anybody sends over UDP.
-const LONGEST: usize = 4096;
 /// Room for one packet-information message, aligned as control messages have to be.
 type Control = [u64; 8];
 
@@ -34,7 +32,9 @@ pub(crate) struct Local {
 
 /// Datagrams received.
 pub(crate) struct Inbound {
-    packets: Box<[[u8; LONGEST]]>,
+    /// One after the other; pages that nothing was written to take no memory.
+    packets: Box<[u8]>,
+    longest: usize,
     peers: Box<[libc::sockaddr_storage]>,
     controls: Box<[Control]>,
     headers: Box<[libc::mmsghdr]>,
@@ -46,10 +46,11 @@ pub(crate) struct Inbound {
 unsafe impl Send for Inbound {}
 
 impl Inbound {
-    /// Room for a batch.
-    pub(crate) fn new() -> Self {
+    /// Room for a batch of datagrams of so many octets; none of a longer one is handed out.
+    pub(crate) fn new(longest: usize) -> Self {
         Self {
-            packets: vec![[0; LONGEST]; BATCH].into_boxed_slice(),
+            packets: vec![0; longest * BATCH].into_boxed_slice(),
+            longest,
             peers: vec![no_address(); BATCH].into_boxed_slice(),
             controls: vec![[0; 8]; BATCH].into_boxed_slice(),
             headers: vec![no_header(); BATCH].into_boxed_slice(),
@@ -58,19 +59,23 @@ impl Inbound {
         }
     }
 
-    /// Receives what is there, at most a batch, without waiting. Zero: nothing was there.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    /// Receives what is there, at most `most` and a batch, without waiting. Zero: nothing was there.
+    ///
+    /// # Errors
+    /// What the socket had to tell; of a peer's refusal too, if it asked for that.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+        let most = most.min(BATCH);
         self.count = 0;
         let buffers = self
             .packets
-            .iter_mut()
+            .chunks_exact_mut(self.longest)
             .zip(&mut *self.peers)
             .zip(&mut *self.controls);
         let slots = self.headers.iter_mut().zip(&mut *self.vectors);
-        for ((header, vector), ((packet, peer), control)) in slots.zip(buffers) {
+        for ((header, vector), ((packet, peer), control)) in slots.zip(buffers).take(most) {
             *vector = libc::iovec {
                 iov_base: packet.as_mut_ptr().cast(),
-                iov_len: LONGEST,
+                iov_len: packet.len(),
             };
             header.msg_hdr.msg_name = ptr::from_mut(peer).cast();
             header.msg_hdr.msg_namelen = length_of::<libc::sockaddr_storage>();
@@ -80,28 +85,32 @@ impl Inbound {
             header.msg_hdr.msg_controllen = size_of::<Control>();
             header.msg_hdr.msg_flags = 0;
         }
-        // SAFETY: `headers` has BATCH entries, each pointing at buffers of `self` with their true lengths.
+        // SAFETY: the first `most` of the BATCH entries point at buffers of `self` with their true lengths.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                most as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )
         };
         match usize::try_from(count) {
             Ok(count) => {
-                self.count = count.min(BATCH);
+                self.count = count.min(most);
                 Ok(self.count)
             }
-            Err(_) => nothing_there(io::Error::last_os_error()),
+            Err(_) => match io::Error::last_os_error() {
+                error if is_nothing(&error) => Ok(0),
+                error => Err(error),
+            },
         }
     }
 
     /// What the last call received: packet, peer, and the address of ours that was asked.
     pub(crate) fn packets(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Local)> {
-        let headers = self.headers.iter().zip(&*self.packets).zip(&*self.peers);
+        let packets = self.packets.chunks_exact(self.longest);
+        let headers = self.headers.iter().zip(packets).zip(&*self.peers);
         headers
             .take(self.count)
             .filter_map(|((header, packet), peer)| {
@@ -303,15 +312,11 @@ fn set_option(
     }
 }
 
-fn nothing_there(error: io::Error) -> io::Result<usize> {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
-        // An ICMP error of an earlier reply: it says nothing about this socket.
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable => Ok(0),
-        _ => Err(error),
-    }
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {

@@ -23,7 +23,7 @@ pub(in crate::message) struct Facts {
 
 impl Facts {
     /// Looks at each record of an answer once.
-    pub(in crate::message) fn find(records: &[Record<'_>], path: &Path, rcode: Rcode) -> Self {
+    pub(in crate::message) fn find(records: &[Record<'_>], path: &Path<'_>, rcode: Rcode) -> Self {
         let mut facts = Self {
             chain: path.chain().into(),
             chain_ttl: path.ttl(),

@@ -7,6 +7,7 @@ use super::super::kind::Kind;
 use super::super::name::Name;
 use super::super::wire::{HEADER, IN, u16_at};
 use super::record::{Record, Records, Section};
+use std::borrow::Cow;
 
 /// Names a chain may have after the question's own (answers.md section 4).
 const LONGEST_CHAIN: usize = 16;
@@ -21,8 +22,8 @@ pub(in crate::message) enum Astray {
 }
 
 /// The names from the question's own to the last one.
-pub(in crate::message) struct Path {
-    question: Name,
+pub(in crate::message) struct Path<'q> {
+    question: Cow<'q, Name>,
     kind: Kind,
     chain: Vec<Name>,
     /// Owners of the DNAME records that made a name of the chain.
@@ -30,7 +31,7 @@ pub(in crate::message) struct Path {
     ttl: Option<u32>,
 }
 
-impl Path {
+impl<'q> Path<'q> {
     /// Follows the links in the ANSWER section of `message`.
     pub(in crate::message) fn follow(message: &[u8]) -> Result<Self, Astray> {
         let mut path = Self::start(message).ok_or(Astray::Garbled)?;
@@ -41,16 +42,17 @@ impl Path {
     /// The same for the records of an answer to this question.
     pub(in crate::message) fn through(
         records: &[Record<'_>],
-        (question, kind): (Name, Kind),
+        (question, kind): (&'q Name, Kind),
     ) -> Result<Self, Astray> {
-        let mut path = Self::at(question, kind);
+        let mut path = Self::at(Cow::Borrowed(question), kind);
         path.walk(records)?;
         Ok(path)
     }
 
     /// Follows them as long as they lead on to new names.
     pub(super) fn follow_as_far(message: &[u8]) -> Self {
-        let mut path = Self::start(message).unwrap_or_else(|| Self::at(Name::ROOT, Kind(0)));
+        let mut path =
+            Self::start(message).unwrap_or_else(|| Self::at(Cow::Owned(Name::ROOT), Kind(0)));
         // What was walked before the fault stays.
         let _ = path.walk(&Records::all(message));
         path
@@ -58,10 +60,10 @@ impl Path {
 
     fn start(message: &[u8]) -> Option<Self> {
         let (question, end) = Name::read(message, HEADER)?;
-        Some(Self::at(question, Kind(u16_at(message, end)?)))
+        Some(Self::at(Cow::Owned(question), Kind(u16_at(message, end)?)))
     }
 
-    fn at(question: Name, kind: Kind) -> Self {
+    fn at(question: Cow<'q, Name>, kind: Kind) -> Self {
         Self {
             question,
             kind,
@@ -145,13 +147,13 @@ impl Path {
     }
 
     fn passes(&self, name: &Name) -> bool {
-        self.question == *name || self.chain.contains(name)
+        *self.question == *name || self.chain.contains(name)
     }
 
     /// A record of the ANSWER section that belongs there.
     pub(in crate::message) fn carries(&self, record: &Record<'_>) -> bool {
         let is_dname = record.kind == Kind::DNAME || record.covers() == Some(Kind::DNAME);
-        let passes = std::iter::once(&self.question)
+        let passes = std::iter::once(&*self.question)
             .chain(&self.chain)
             .any(|name| record.is_of(name));
         passes || is_dname && self.dnames.iter().any(|dname| record.is_of(dname))

@@ -1,6 +1,6 @@
 //! On real sockets of this machine.
 
-use super::{Inbound, Local, Outbound, ask_for_local_address, send_segments};
+use super::{BATCH, Inbound, Local, Outbound, ask_for_local_address, send_segments};
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
@@ -17,10 +17,10 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
     client.send(b"one").unwrap();
     client.send(b"two").unwrap();
 
-    let (mut inbound, mut outbound) = (Inbound::new(), Outbound::new());
+    let (mut inbound, mut outbound) = (Inbound::new(512), Outbound::new());
     let mut heard = Vec::new();
     while heard.len() < 2 {
-        inbound.receive(server.as_fd()).unwrap();
+        inbound.receive(server.as_fd(), BATCH).unwrap();
         for (packet, peer, local) in inbound.packets() {
             assert_eq!(peer, client.local_addr().unwrap());
             assert_eq!(local.address, Some("127.0.0.7".parse().unwrap()));
