@@ -23,10 +23,10 @@ use crate::listen::worker::{Parts, Worker};
 use crate::listen::{Clock, Connections, Counter, Errand, Inbox};
 use crate::log::Log;
 use crate::metrics;
-use crate::pipeline::{Duty, Fetches, Pipeline};
+use crate::pipeline::{Duty, Fetches, Identity, Pipeline};
 use crate::time::Moment;
 use crate::upstream::system::{self, SystemError};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -127,7 +127,9 @@ impl Daemon {
             datagrams.push(bound.datagrams);
             listeners.push(bound.streams);
         }
-        let first = addresses.first().copied();
+        // The self-query needs an address that is there already.
+        let there = addresses.iter().find(|one| !sockets::is_awaited(**one));
+        let first = there.or_else(|| addresses.first()).copied();
         let ours = streams::Streams {
             shared: Arc::clone(&shared),
             listeners,
@@ -215,9 +217,14 @@ impl Shared {
         log: Option<Log>,
     ) -> Result<Self, StartError> {
         let seed = u64::from_ne_bytes(random()?);
+        let identity = Identity {
+            instance: u64::from_ne_bytes(random()?),
+            uid: geteuid().as_raw(),
+        };
+        let pipeline = Pipeline::new(config, upstreams, seed).known_as(identity);
         let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
         Ok(Self {
-            pipeline: Arc::new(Pipeline::new(config, upstreams, seed)),
+            pipeline: Arc::new(pipeline),
             connections: Arc::new(Connections::within(descriptors())),
             inboxes: inboxes.collect::<io::Result<_>>()?,
             // One for each worker, and the last for streams.

@@ -17,7 +17,7 @@ use daemon::{http, namespace, wire};
 use libtest_mimic::{Arguments, Failed, Trial};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, UdpSocket};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// One test: what it is called, what makes its network, and what it does there.
 struct Test {
@@ -33,6 +33,7 @@ const TESTS: &[Test] = &[
     Test { name: "coredns", setup: ADDRESSES, run: coredns },
     Test { name: "without_ipv6_one_warning_and_it_serves", setup: NO_IPV6, run: without_ipv6 },
     Test { name: "without_a_usable_name_server_the_start_says_what_to_write", setup: NO_NAME_SERVER, run: without_name_server },
+    Test { name: "a_link_local_address_is_listened_on_before_it_exists", setup: "true", run: link_local },
     Test { name: "ports_and_ids_of_queries_to_an_upstream_elsewhere_are_not_to_be_guessed", setup: ADDRESSES, run: ports_and_ids },
 ];
 
@@ -158,6 +159,37 @@ fn without_name_server() {
         ended
             .err
             .contains("write the name servers to ask, as in `upstreams: [192.0.2.53]`"),
+        "{ended:?}"
+    );
+}
+
+fn link_local() {
+    let upstream = Upstream::plain();
+    let folder = Folder::new();
+    let config = format!(
+        "listen: [\"169.254.6.53:53\", \"127.0.6.53:53\"]\nadmin: off\nupstreams: [\"{}\"]\n",
+        upstream.address
+    );
+    let program = Program::serve(&folder.write("unsix.yaml", &config));
+    let link_local = program.address();
+    assert_eq!(link_local, "169.254.6.53:53".parse().unwrap());
+    let added = Command::new("ip")
+        .args(["address", "add", "169.254.6.53/32", "dev", "lo"])
+        .status();
+    assert!(added.unwrap().success());
+    assert_eq!(
+        wire::addresses(&ask(link_local, "www.example", wire::A)).len(),
+        1
+    );
+
+    let elsewhere = config.replace("169.254.6.53", "192.0.2.53");
+    let file = folder.write("elsewhere.yaml", elsewhere);
+    let ended = daemon::program::run(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 69, "{ended:?}");
+    assert!(
+        ended
+            .err
+            .contains("no interface of this host has that address"),
         "{ended:?}"
     );
 }

@@ -6,6 +6,7 @@
 //! its line and column. Nothing here opens a file or knows its name.
 
 mod addresses;
+mod canary;
 mod check;
 mod manual;
 mod names;
@@ -88,6 +89,8 @@ pub struct Rule {
     pub name: String,
     /// Empty = every name (a rule by addresses alone).
     pub hosts: Vec<Pattern>,
+    /// Hosts that a preset knows by name, where `hosts` are the preset's own.
+    pub witnesses: Vec<Name>,
     /// Wins over `hosts`.
     pub except: Vec<Pattern>,
     /// Only these IPv6 addresses are taken away; empty = all.

@@ -19,7 +19,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "unsix")]
 pub(super) struct Options {
-    /// Addresses to hear on, each over UDP and TCP. A change needs a restart.
+    /// Addresses to hear on, each over UDP and TCP. An IPv4 link-local address (`169.254.0.0/16`) need not
+    /// exist yet: `unsix attach` brings it. A change needs a restart.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub listen: Vec<Listen>,
     /// Name servers to ask: in this order, those that are up. Absent: those of `/etc/resolv.conf`,

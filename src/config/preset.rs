@@ -3,6 +3,7 @@
 //! A preset says what differs from a rule's defaults: today that is its hosts.
 
 use super::names::Pattern;
+use crate::message::Name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,14 @@ impl Preset {
         match self {
             Self::DockerHub => "docker-hub",
         }
+    }
+
+    /// A host that everyone who needs the rule can resolve: it shows whether the rule acts.
+    pub(super) fn witness(self) -> Name {
+        let name = match self {
+            Self::DockerHub => "registry-1.docker.io",
+        };
+        Name::parse(name).expect("a good name, a literal just above")
     }
 
     /// The hosts of the rule.

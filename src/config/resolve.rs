@@ -68,6 +68,7 @@ impl From<&OrOff<LogOptions>> for Log {
 }
 
 fn resolve(index: usize, rule: RuleOptions) -> Rule {
+    let preset_hosts = rule.hosts.is_none().then_some(rule.preset).flatten();
     let hosts = rule
         .hosts
         .or_else(|| rule.preset.map(Preset::hosts))
@@ -83,6 +84,7 @@ fn resolve(index: usize, rule: RuleOptions) -> Rule {
             .name
             .map_or_else(|| default_name(rule.preset, index), |name| name.0),
         hosts,
+        witnesses: preset_hosts.map(Preset::witness).into_iter().collect(),
         except: rule.except,
         addresses: rule.addresses.into_iter().map(|net| net.0).collect(),
         clients: rule.clients.into_iter().map(|net| net.0).collect(),

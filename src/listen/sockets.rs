@@ -60,6 +60,12 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+/// Whether an address may be listened on before this host has it: an IPv4 link-local one, which
+/// `unsix attach` or the administrator gives to a link later (`IP_FREEBIND`).
+pub fn is_awaited(address: SocketAddr) -> bool {
+    matches!(address.ip(), IpAddr::V4(v4) if v4.is_link_local())
+}
+
 /// Listens on an address with that many datagram sockets.
 ///
 /// # Errors
@@ -134,6 +140,9 @@ fn open(address: SocketAddr, kind: Type, share: Share) -> io::Result<Socket> {
         (Type::STREAM, _) => socket.set_reuse_address(true)?,
         (_, Share::Workers) => socket.set_reuse_port(true)?,
         (_, Share::Alone) => {}
+    }
+    if is_awaited(address) {
+        socket.set_freebind_v4(true)?;
     }
     if share == Share::Workers {
         // A burst waits in the kernel rather than be lost; it grants as much as it allows.

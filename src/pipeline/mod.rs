@@ -49,6 +49,7 @@ pub use explain::Explanation;
 pub use fetches::{Duty, Fetches};
 pub use health::{State, Trouble, Upstream};
 pub use settings::{Servers, Settings};
+pub use special::Identity;
 
 /// All that drivers share: cache, flights, health, the settings of the day.
 pub struct Pipeline {
@@ -60,6 +61,7 @@ pub struct Pipeline {
     heirs: heirs::Heirs,
     zones: zones::Zones,
     tokens: probes::Tokens,
+    identity: Identity,
 }
 
 /// Who asks, and how.
@@ -157,7 +159,14 @@ impl Pipeline {
             settings: RwLock::new(Arc::new(settings)),
             zones: zones::Zones::default(),
             tokens: probes::Tokens::default(),
+            identity: Identity::default(),
         }
+    }
+
+    /// The same, saying who it is where the canary is asked for.
+    #[must_use]
+    pub fn known_as(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     /// A reload: rules, routes, upstreams, access and times act with the next reply; the cache stays.
@@ -223,7 +232,8 @@ impl Pipeline {
             return said(write_code(to, Rcode::REFUSED, PROHIBITED, reply));
         }
         if let Some(special) = settings.special(&query.question) {
-            return said(write_special(to, &special.answer(&query.question), reply));
+            let answer = special.answer(&query.question, self.identity);
+            return said(write_special(to, &answer, reply));
         }
         if query.question.kind == Kind::HINFO {
             // It finds loops: never from a cache, never shared (answers.md 8).

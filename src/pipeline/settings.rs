@@ -4,7 +4,7 @@
 //! one. Upstreams keep their health over a reload.
 
 use super::health::Upstream;
-use super::special::Special;
+use super::special::{Found, Special};
 use crate::cache::Times;
 use crate::config::Config;
 use crate::message::{Kind, Name, Question};
@@ -38,6 +38,7 @@ pub struct Settings {
     all: Servers,
     routes: HashMap<Box<[u8]>, Servers>,
     special: Special,
+    canary: Option<Name>,
 }
 
 impl Settings {
@@ -88,6 +89,7 @@ impl Settings {
             all: all.into(),
             routes,
             special: Special::new(upstreams.iter().all(|server| is_global(server.ip()))),
+            canary: config.canary(),
         }
     }
 
@@ -119,8 +121,13 @@ impl Settings {
             .find_map(|suffix| Some((suffix.len(), self.routes.get(suffix)?)))
     }
 
-    /// What kind of special name this is, unless a route for its zone or below claims it.
-    pub(super) fn special(&self, question: &Question) -> Option<super::special::Found> {
+    /// What kind of special name this is, unless a route for its zone or below claims it; the canary is always ours.
+    pub(super) fn special(&self, question: &Question) -> Option<Found> {
+        if let Some(canary) = &self.canary
+            && canary.wire() == question.name.wire()
+        {
+            return Some(Found::canary(*canary));
+        }
         let found = self.special.find(&question.name)?;
         match self.route(&question.name) {
             Some((octets, _)) if octets >= found.zone.wire().len() => None,

@@ -1,7 +1,7 @@
 //! Names that are answered here and never forwarded (answers.md 8).
 //!
 //! `localhost` (RFC 6761 §6.3), `invalid` (§6.4), `onion` (RFC 7686), `alt` (RFC 9476), `resolver.arpa`
-//! (RFC 9462 §6.4), and, while every default upstream is a global address, `home.arpa` (RFC 8375) and
+//! (RFC 9462 §6.4), the canary by which `unsix attach` knows that we are well, and, while every default upstream is a global address, `home.arpa` (RFC 8375) and
 //! the reverse zones of addresses that mean something only at home (RFC 6303, RFC 7793).
 
 use crate::message::{self, Answer, Kind, Name, Question, Soa};
@@ -23,6 +23,35 @@ pub(super) enum Role {
     NoData,
     /// The name does not exist.
     NxDomain,
+    /// Who answers: `unsix attach` asks it.
+    Canary,
+}
+
+/// Who answers the canary's question. Its TXT record says it in attributes (RFC 1464).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Another number at each start.
+    pub instance: u64,
+    /// The user that asks upstreams: an attachment leaves its questions alone.
+    pub uid: u32,
+}
+
+impl Identity {
+    /// The RDATA of the TXT record: `version`, `instance` and `uid`.
+    fn rdata(self) -> Vec<u8> {
+        let attributes = [
+            concat!("version=", env!("CARGO_PKG_VERSION")).to_owned(),
+            format!("instance={:016x}", self.instance),
+            format!("uid={}", self.uid),
+        ];
+        let mut rdata = Vec::new();
+        for attribute in attributes {
+            let octets = attribute.len().min(usize::from(u8::MAX));
+            rdata.extend(u8::try_from(octets));
+            rdata.extend(attribute.bytes().take(octets));
+        }
+        rdata
+    }
 }
 
 /// A special zone that holds a name.
@@ -79,9 +108,19 @@ impl Special {
 }
 
 impl Found {
+    /// The canary, of this name.
+    pub(super) const fn canary(name: Name) -> Self {
+        let (zone, role) = (name, Role::Canary);
+        Self { zone, role }
+    }
+
     /// The answer of our own.
-    pub(super) fn answer(&self, question: &Question) -> Answer {
-        let soa = soa(self.zone, LIFETIME);
+    pub(super) fn answer(&self, question: &Question, identity: Identity) -> Answer {
+        // Nobody keeps the canary's answer: it tells of this moment.
+        let soa = match self.role {
+            Role::Canary => soa(self.zone, 0),
+            _ => soa(self.zone, LIFETIME),
+        };
         match (self.role, question.kind) {
             (Role::Localhost, Kind::A) => {
                 message::addresses(question, LIFETIME, &[&Ipv4Addr::LOCALHOST.octets()])
@@ -89,7 +128,10 @@ impl Found {
             (Role::Localhost, Kind::AAAA) => {
                 message::addresses(question, LIFETIME, &[&Ipv6Addr::LOCALHOST.octets()])
             }
-            (Role::Localhost | Role::NoData, _) => message::nodata(question, None, &soa),
+            (Role::Canary, Kind::TXT) => message::addresses(question, 0, &[&identity.rdata()]),
+            (Role::Localhost | Role::NoData | Role::Canary, _) => {
+                message::nodata(question, None, &soa)
+            }
             (Role::NxDomain, _) => message::nxdomain(question, &soa),
         }
     }
