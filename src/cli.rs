@@ -1,11 +1,14 @@
 //! The command line: what can be said to `unsix`, and how it ends.
 //!
 //! Exit codes are those of sysexits(3): 0 all is well, 64 the command line is wrong, 69 an address cannot be
-//! listened on, 70 a fault of ours, 74 the output cannot be written, 78 the configuration is wrong or cannot be read.
+//! listened on or the host lacks something, 70 a fault of ours, 74 the output cannot be written, 77 rights are
+//! missing, 78 the configuration is wrong or cannot be read.
 
+mod attach;
 mod explain;
 mod run;
 
+use crate::attach::Mode;
 use crate::config::Config;
 use clap::{Args, Parser, Subcommand};
 use std::fmt;
@@ -24,7 +27,8 @@ use std::process::ExitCode;
   unsix explain registry-1.docker.io    what would a client be told?
 
 Without a command it runs. Exit codes: 0 all is well, 64 the command line is wrong, 69 an address
-cannot be listened on, 70 a fault of unsix, 78 the configuration is wrong or cannot be read."
+cannot be listened on or the host lacks something, 70 a fault of unsix, 77 rights are missing,
+78 the configuration is wrong or cannot be read."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -51,6 +55,13 @@ Each mistake is a line `FILE:line:column: option: what is wrong and what to writ
 It asks by itself, on a free port of its own: no unsix needs to run, and one that runs is left alone."
     )]
     Explain(Explain),
+    /// Lead this host's questions to a running unsix, and away from it whenever that is not well.
+    #[command(
+        after_help = "Example: sudo unsix attach --config /etc/unsix/unsix.yaml
+It runs until SIGTERM or Ctrl-C, writes no file, and however it ends nothing of it is left.
+It needs uid 0 with CAP_NET_ADMIN as its only capability; `--mode print` needs neither."
+    )]
+    Attach(Attach),
     /// Print the JSON schema of the configuration file, which editors load.
     #[command(after_help = "Example: unsix schema > unsix.schema.json")]
     Schema,
@@ -78,6 +89,16 @@ struct Explain {
     config: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct Attach {
+    /// How to attach.
+    #[arg(long, value_enum, default_value = "auto")]
+    mode: Mode,
+    /// The configuration file that unsix runs with; without one every option is at its default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// Why the program ends otherwise than well.
 enum Failure {
     /// The command line is wrong.
@@ -88,6 +109,8 @@ enum Failure {
     Bug,
     /// What was asked for cannot be written.
     Output,
+    /// The rights for it are missing.
+    Rights,
     /// The configuration is wrong or cannot be read.
     Config,
 }
@@ -99,6 +122,7 @@ impl From<Failure> for ExitCode {
             Failure::Unavailable => 69,
             Failure::Bug => 70,
             Failure::Output => 74,
+            Failure::Rights => 77,
             Failure::Config => 78,
         })
     }
@@ -123,6 +147,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run::run(run.config.or(arguments.run.config)),
         Some(Command::Check { file }) => check(&file),
         Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Attach(attach)) => attach::attach(attach),
         Some(Command::Schema) => print(&Config::schema()),
     };
     done.map_or_else(Into::into, |()| ExitCode::SUCCESS)

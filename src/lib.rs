@@ -25,6 +25,9 @@
 //!      sys/ : system calls that no safe wrapper has; all there is of unsafe code
 //! ```
 //!
+//! [`attach`] stands beside the house, a process of its own: it leads a host's questions to a running daemon, and away from
+//! it whenever that is not well. It knows the daemon by what it answers, and decides without IO as `pipeline` does.
+//!
 //! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`] and `pipeline` are pure:
 //! they open no socket, read no clock, draw no random number and start no task, so a scenario
 //! holds the whole world in its hands; time ([`time`]) and randomness are arguments. [`listen`],
@@ -58,9 +61,11 @@
 //! *answer* comes from an upstream, a *reply* is bytes to a client. An *upstream* is a server we ask; a *flight* is one
 //! question on its way to upstreams, a *fetch* is what a driver carries. To *peek* is to read a query
 //! without taking it apart, to *shape* is to take out of an answer what rules say. A *host* is a name in a
-//! rule, a *span* a length of time; an answer is *fresh* until its TTL is over, then *stale*.
+//! rule, a *witness* one that shows whether the rule acts, the *canary* the question by which a daemon shows that it is
+//! well, a *span* a length of time; an answer is *fresh* until its TTL is over, then *stale*.
 
 pub mod admin;
+pub mod attach;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -60,7 +60,8 @@ fn trial(test: &'static Test) -> Trial {
     }
     match namespace::possible(test.setup) {
         Ok(()) => Trial::test(test.name, || {
-            namespace::run_inside(test.name, test.setup).map_err(Failed::from)
+            namespace::run_inside(test.name, test.setup)?;
+            Ok(())
         }),
         Err(reason) => {
             let reason = format!("no network of its own: {reason}");

@@ -16,6 +16,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sys",      &[]),
     ("upstream", &["config", "message", "metrics", "sys"]),
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
+    ("attach",   &["config", "message", "sys", "upstream"]),
     ("admin",    &["config", "message", "metrics", "pipeline"]),
 ];
 

@@ -65,6 +65,12 @@ fn interface_index(name: &str) -> Option<u32> {
     netdevice::name_to_index(&socket, name).ok()
 }
 
+/// The servers that a text in the form of resolv.conf names, as every resolver of the C library takes them: three at
+/// most, none twice, those left out that cannot be asked.
+pub fn named_in(text: &str) -> Vec<SocketAddr> {
+    name_servers(text, &interface_index)
+}
+
 /// How many name servers every resolver of the C library takes.
 const SERVERS: usize = 3;
 

@@ -33,8 +33,8 @@ pub(crate) fn possible(setup: &str) -> Result<(), String> {
     })
 }
 
-/// Runs the test of this name once more, inside.
-pub(crate) fn run_inside(test: &str, setup: &str) -> Result<(), String> {
+/// Runs the test of this name once more, inside, and gives what it printed.
+pub(crate) fn run_inside(test: &str, setup: &str) -> Result<String, String> {
     let output = unshare(setup)
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
@@ -46,7 +46,7 @@ pub(crate) fn run_inside(test: &str, setup: &str) -> Result<(), String> {
         String::from_utf8_lossy(&output.stderr),
     );
     match output.status.success() && out.contains("1 passed") {
-        true => Ok(()),
+        true => Ok(out.into_owned()),
         false => Err(format!("in a network of its own:\n{out}\n{err}")),
     }
 }
