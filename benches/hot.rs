@@ -130,15 +130,15 @@ fn strip(criterion: &mut Criterion) {
 
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer_now");
-    for (what, name, kind) in warm::CASES {
-        let query = query(name, *kind);
-        let warm = Warm::new(std::slice::from_ref(&query));
+    for case in warm::CASES {
+        let query = case.query();
+        let warm = Warm::new(case.rules, std::slice::from_ref(&query));
         let mut reply = Vec::new();
         assert!(matches!(
             warm.ask(&query, &mut reply),
             Outcome::Reply { .. }
         ));
-        group.bench_function(*what, |bencher| {
+        group.bench_function(case.what, |bencher| {
             bencher.iter(|| warm.ask(black_box(&query), &mut reply));
         });
     }

@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use unsix::pipeline::Outcome;
-use warm::{CASES, Misses, Warm, query};
+use warm::{CASES, Misses, Warm};
 
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results/callgrind.tsv");
 /// How much dearer a hit may become unnoticed: compilers and allocators move it by a few percent.
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         ["--hits", MISS, count] => misses(count),
         ["--hits", case, count] => hit(case, count),
         arguments if !arguments.contains(&"--bench") => {
-            let mut hits = CASES.iter().map(|(case, ..)| hit(case, "10"));
+            let mut hits = CASES.iter().map(|case| hit(case.what, "10"));
             hits.try_for_each(|done| done).and_then(|()| misses("10"))
         }
         _ if valgrind().arg("--version").output().is_err() => {
@@ -53,18 +53,18 @@ fn main() -> ExitCode {
 }
 
 /// What is counted: so many hits in this process.
-fn hit(case: &str, count: &str) -> io::Result<()> {
-    let known = CASES.iter().find(|(known, ..)| *known == case);
-    let (Some((_, name, kind)), Ok(count)) = (known, count.parse::<u64>()) else {
+fn hit(what: &str, count: &str) -> io::Result<()> {
+    let case = CASES.iter().find(|case| case.what == what);
+    let (Some(case), Ok(count)) = (case, count.parse::<u64>()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let query = query(name, *kind);
-    let warm = Warm::new(std::slice::from_ref(&query));
+    let query = case.query();
+    let warm = Warm::new(case.rules, std::slice::from_ref(&query));
     let mut reply = Vec::with_capacity(1232);
     for _ in 0..count {
         let outcome = warm.ask(black_box(&query), &mut reply);
         if !matches!(outcome, Outcome::Reply { .. }) {
-            return Err(io::Error::other(format!("{case}: not a hit: {outcome:?}")));
+            return Err(io::Error::other(format!("{what}: not a hit: {outcome:?}")));
         }
     }
     Ok(())
@@ -114,7 +114,7 @@ fn count_all(case: &str, hits: u64) -> io::Result<u64> {
 
 /// The names of all that is counted.
 fn cases() -> impl Iterator<Item = &'static str> {
-    CASES.iter().map(|(case, ..)| *case).chain([MISS])
+    CASES.iter().map(|case| case.what).chain([MISS])
 }
 
 fn keep() -> io::Result<()> {

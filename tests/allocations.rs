@@ -55,23 +55,25 @@ fn query(name: &str, kind: Kind) -> Vec<u8> {
     query
 }
 
-/// The query turned into an answer with one record of the asked type.
+/// The query turned into an answer with an A record, or two AAAA records.
 fn answer(query: &[u8]) -> Vec<u8> {
     let question_end = query.len() - 11;
     let mut answer = query[..question_end].to_vec();
-    answer[2..4].copy_from_slice(&[0x81, 0x80]);
-    answer[6..8].copy_from_slice(&[0, 1]);
-    answer[10..12].copy_from_slice(&[0, 0]);
     let kind = &query[question_end - 4..question_end - 2];
-    let rdata: &[u8] = if kind == [0, 28] {
-        &[0x20; 16]
+    let records: &[&[u8]] = if kind == [0, 28] {
+        &[&[0x20; 16], &[0x26; 16]]
     } else {
-        &[192, 0, 2, 1]
+        &[&[192, 0, 2, 1]]
     };
-    answer.extend([0xc0, 12]);
-    answer.extend(kind);
-    answer.extend([0, 1, 0, 0, 1, 0x2c, 0, u8::try_from(rdata.len()).unwrap()]);
-    answer.extend(rdata);
+    answer[2..4].copy_from_slice(&[0x81, 0x80]);
+    answer[6..8].copy_from_slice(&[0, u8::try_from(records.len()).unwrap()]);
+    answer[10..12].copy_from_slice(&[0, 0]);
+    for rdata in records {
+        answer.extend([0xc0, 12]);
+        answer.extend(kind);
+        answer.extend([0, 1, 0, 0, 1, 0x2c, 0, u8::try_from(rdata.len()).unwrap()]);
+        answer.extend(*rdata);
+    }
     answer
 }
 
@@ -103,30 +105,31 @@ fn learn(fetches: &mut Fetches, query: &[u8], now: Moment) {
 #[test]
 fn a_hit_takes_no_memory() {
     let upstream: SocketAddr = "192.0.2.53:53".parse().unwrap();
-    let pipeline = Arc::new(Pipeline::new(&Config::default(), &[upstream], 1));
-    let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
     let now = Moment::from_micros(1_000_000);
+    // The AAAA records are 2020:2020:... and 2626:2626:...
+    let all = "rules: [{ addresses: ['2000::/3'], clients: [127.0.0.0/8] }]";
+    let some = "rules: [{ addresses: ['2020::/16'], clients: [127.0.0.0/8] }]";
+    let none = "rules: [{ addresses: ['2001:db8::/32'], clients: [127.0.0.0/8] }]";
+    let others = "rules: [{ addresses: ['2000::/3'], clients: [10.0.0.0/8] }]";
+    let hub = "registry-1.docker.io";
+    #[rustfmt::skip]
     let cases = [
-        ("plain", query("quay.io", Kind::A), Source::Cache),
-        (
-            "an AAAA that no rule touches",
-            query("quay.io", Kind::AAAA),
-            Source::Cache,
-        ),
-        (
-            "the A of a touched host",
-            query("registry-1.docker.io", Kind::A),
-            Source::Cache,
-        ),
-        (
-            "its AAAA",
-            query("registry-1.docker.io", Kind::AAAA),
-            Source::Filtered,
-        ),
+        ("plain",                                "{}",   "quay.io", Kind::A,    Source::Cache),
+        ("an AAAA that no rule touches",         "{}",   "quay.io", Kind::AAAA, Source::Cache),
+        ("the A of a touched host",              "{}",   hub,       Kind::A,    Source::Cache),
+        ("its AAAA",                             "{}",   hub,       Kind::AAAA, Source::Filtered),
+        ("AAAA records, all in a rule's ranges", all,    "quay.io", Kind::AAAA, Source::Filtered),
+        ("some of them",                         some,   "quay.io", Kind::AAAA, Source::Cache),
+        ("none of them",                         none,   "quay.io", Kind::AAAA, Source::Cache),
+        ("all of them, for another client",      others, "quay.io", Kind::AAAA, Source::Cache),
     ];
-    let settings = pipeline.settings();
-    let mut reply = Vec::with_capacity(1232);
-    for (why, query, source) in cases {
+    for (why, rules, name, kind, source) in cases {
+        let config = Config::read(rules).unwrap();
+        let pipeline = Arc::new(Pipeline::new(&config, &[upstream], 1));
+        let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
+        let settings = pipeline.settings();
+        let query = query(name, kind);
+        let mut reply = Vec::with_capacity(1232);
         learn(&mut fetches, &query, now);
         // The first reply after a reload makes what the next ones copy.
         pipeline.answer_now(&settings, &query, CLIENT, now, &mut reply);

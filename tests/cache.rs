@@ -126,7 +126,9 @@ fn memos_count_and_never_break_the_bound() {
 fn memo(shaped: &Answer) -> Box<Memo> {
     Box::new(Memo {
         stamp: (1, 1, 1),
+        rule: 0,
         shaped: shaped.clone(),
+        is_nodata: true,
     })
 }
 

@@ -23,8 +23,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use unsix::message::{
-    self, Answer, Ask, Body, Fate, Hints, Judgement, Kind, Query, Question, Room, Soa, Transport,
-    Ttl, edit, flatten, judge, without_ipv6hint, write_query, write_reply,
+    self, Answer, Ask, Body, Fate, Hints, Judgement, Kind, Query, Question, Room, Section, Soa,
+    Transport, Ttl, edit, flatten, judge, without_ipv6hint, write_query, write_reply,
 };
 
 const ID: u16 = 7;
@@ -119,6 +119,11 @@ fn exercise(answer: &Answer, question: &Question, fates: &[u8]) {
         record.ipv6();
         without_ipv6hint(&record, &|address| address.octets()[0] & 1 == 0);
     }
+    let in_answer = answer
+        .records()
+        .filter(|record| record.section == Section::Answer);
+    let addresses = in_answer.filter_map(|record| record.ipv6());
+    assert!(answer.ipv6_addresses().eq(addresses));
     let ours = Soa {
         owner: question.name,
         mname: question.name,

@@ -26,10 +26,11 @@ const CLIENT: Client = Client {
 };
 
 impl Warm {
-    /// Knows the answers to these queries, and what its rules make of them.
-    pub(crate) fn new(queries: &[Vec<u8>]) -> Self {
+    /// Under these rules, knows the answers to these queries, and what the rules make of them.
+    pub(crate) fn new(rules: &str, queries: &[Vec<u8>]) -> Self {
+        let config = Config::read(rules).expect("a configuration of ours is valid");
         let upstream = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 53), 53));
-        let pipeline = Arc::new(Pipeline::new(&Config::default(), &[upstream], 1));
+        let pipeline = Arc::new(Pipeline::new(&config, &[upstream], 1));
         let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
         let warm = Self {
             settings: pipeline.settings(),
@@ -94,7 +95,7 @@ pub(crate) struct Misses {
 impl Misses {
     /// None asked yet.
     pub(crate) fn new() -> Self {
-        let warm = Warm::new(&[]);
+        let warm = Warm::new("{}", &[]);
         Self {
             fetches: Fetches::new(Arc::clone(&warm.pipeline), [1; 32], Duty::Plain),
             warm,
@@ -179,9 +180,36 @@ const OPT: usize = 11;
 /// QR, RD, RA; one question, one record.
 const REPLY_HEADER: [u8; HEADER] = [0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
 
-/// The hits that are measured: what they are called, and what is asked.
-pub(crate) const CASES: &[(&str, &str, Kind)] = &[
-    ("hit", "www.quay.io", Kind::A),
-    ("untouched AAAA", "www.quay.io", Kind::AAAA),
-    ("filtered AAAA", "registry-1.docker.io", Kind::AAAA),
+/// A hit that is measured.
+pub(crate) struct Case {
+    /// What it is called.
+    pub(crate) what: &'static str,
+    /// The configuration under which it is asked.
+    pub(crate) rules: &'static str,
+    /// The name that is asked.
+    pub(crate) name: &'static str,
+    /// The type.
+    pub(crate) kind: Kind,
+}
+
+impl Case {
+    /// The query.
+    pub(crate) fn query(&self) -> Vec<u8> {
+        query(self.name, self.kind)
+    }
+}
+
+/// A rule for the addresses of every AAAA record here, for some clients, those here among them.
+const RANGED: &str = "rules: [{ addresses: ['2020::/16'], clients: [127.0.0.0/8] }]";
+/// The same where no address is in the range.
+const BESIDE: &str = "rules: [{ addresses: ['2001:db8::/32'], clients: [127.0.0.0/8] }]";
+
+/// The hits that are measured.
+#[rustfmt::skip]
+pub(crate) const CASES: &[Case] = &[
+    Case { what: "hit",            rules: "{}",   name: "www.quay.io",          kind: Kind::A },
+    Case { what: "untouched AAAA", rules: "{}",   name: "www.quay.io",          kind: Kind::AAAA },
+    Case { what: "filtered AAAA",  rules: "{}",   name: "registry-1.docker.io", kind: Kind::AAAA },
+    Case { what: "ranged AAAA",    rules: RANGED, name: "www.quay.io",          kind: Kind::AAAA },
+    Case { what: "AAAA elsewhere", rules: BESIDE, name: "www.quay.io",          kind: Kind::AAAA },
 ];

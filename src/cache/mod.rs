@@ -66,11 +66,18 @@ pub struct Entry {
 /// A reply of our own that is kept beside the answer it came of.
 #[derive(Clone, Debug)]
 pub struct Memo {
-    /// It is good while this is the same; what the numbers mean is the pipeline's.
-    pub stamp: (u64, u64, u128),
-    /// The answer as the rules let it out.
+    /// It is good while this is the same.
+    pub stamp: Stamp,
+    /// The place of the rule that made it.
+    pub rule: usize,
+    /// The answer as that rule lets it out.
     pub shaped: Answer,
+    /// That is a NODATA of our own, and not what is left of upstream's answer.
+    pub is_nodata: bool,
 }
+
+/// What a memo was made under; what the numbers mean is the pipeline's.
+pub type Stamp = (u64, u64, u128);
 
 /// Answers by question, bounded in octets, for all threads.
 pub struct Cache {

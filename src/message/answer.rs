@@ -17,6 +17,7 @@ pub(super) use facts::Facts;
 pub(super) use path::{Astray, Path, in_answer};
 pub(super) use record::Records;
 pub use record::{Record, Section, Service, Soa};
+use std::net::Ipv6Addr;
 
 /// An answer as an upstream gave it, checked once, its OPT taken off.
 #[derive(Clone, Debug)]
@@ -179,6 +180,21 @@ impl Answer {
     pub fn is_signed(&self, kind: Kind) -> bool {
         self.records()
             .any(|record| record.section == Section::Answer && record.covers() == Some(kind))
+    }
+
+    /// The addresses of the AAAA records in ANSWER. Found by the places of their TTLs: no name is read.
+    pub fn ipv6_addresses(&self) -> impl Iterator<Item = Ipv6Addr> + Clone {
+        let count = u16_at(&self.octets, Section::Answer.count_at()).unwrap_or(0);
+        let ttls = self.ttls().iter().take(count.into());
+        ttls.filter_map(|ttl| {
+            let ttl = usize::from(*ttl);
+            // TYPE and CLASS stand before a TTL, RDLENGTH and RDATA behind it (RFC 1035 §4.1.3).
+            let kind = Kind(u16_at(&self.octets, ttl.checked_sub(4)?)?);
+            let length = usize::from(u16_at(&self.octets, ttl + 4)?);
+            let rdata = self.octets.get(ttl + 6..)?.get(..length)?;
+            let octets = <[u8; 16]>::try_from(rdata).ok();
+            octets.filter(|_| kind == Kind::AAAA).map(Ipv6Addr::from)
+        })
     }
 
     /// Octets this takes, heap included.

@@ -6,11 +6,10 @@
 use super::flight::Failed;
 use super::settings::Settings;
 use crate::cache::Entry;
-use crate::config::{Dnssec, Mode};
+use crate::config::Mode;
 use crate::message::{Answer, Kind, Meaning, Question, Section};
 use crate::policy::RuleSet;
 use crate::time::Moment;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,8 +158,7 @@ impl View<'_> {
 
     fn after_answer(&self, said: &Said) -> Decision {
         let policy = &self.settings.policy;
-        let sixes = sixes_of(&said.answer);
-        if sixes.is_empty() {
+        if said.answer.ipv6_addresses().next().is_none() {
             return match said.answer.meaning() {
                 // RFC 4074 §4.2: NXDOMAIN for AAAA beside an A is a broken server.
                 Meaning::NxDomain | Meaning::Failure => {
@@ -169,16 +167,12 @@ impl View<'_> {
                 Meaning::Data | Meaning::NoData => Decision::Pass { reported: None },
             };
         }
-        let Some(place) = policy.first_applying(self.touching(&said.answer), &sixes) else {
+        let rules = self.touching(&said.answer);
+        let struck = policy.striking(rules, &said.answer, self.question.dnssec_ok);
+        let Some((place, rule)) = struck.and_then(|place| Some((place, policy.rule(place)?)))
+        else {
             return Decision::Pass { reported: None };
         };
-        let Some(rule) = policy.rule(place) else {
-            return Decision::Pass { reported: None };
-        };
-        let signed = self.question.dnssec_ok && said.answer.is_signed(Kind::AAAA);
-        if rule.dnssec == Dnssec::Respect && signed {
-            return Decision::Pass { reported: None };
-        }
         let verdict = if rule.require_ipv4 && !has_ipv4(&said.answer) {
             self.with_ipv4(place)
         } else {
@@ -254,17 +248,6 @@ impl View<'_> {
 /// NOERROR with at least one A at the chain's end.
 pub(super) fn is_good(said: &Said) -> bool {
     said.answer.meaning() == Meaning::Data
-}
-
-/// The AAAA addresses in ANSWER.
-pub(super) fn sixes_of(answer: &Answer) -> Vec<Ipv6Addr> {
-    if !answer.mentions_ipv6() {
-        return Vec::new();
-    }
-    let records = answer
-        .records()
-        .filter(|record| record.section == Section::Answer);
-    records.filter_map(|record| record.ipv6()).collect()
 }
 
 /// An ANY answer may bring the A records itself.

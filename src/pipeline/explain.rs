@@ -3,7 +3,7 @@
 //! Looks at what the cache knows and decides with the very functions that decide for clients; asks
 //! nobody. Whoever wants the whole story has the questions asked before ([`crate::cli`] does).
 
-use super::check::{Decision, Said, Slot, View, sixes_of};
+use super::check::{Decision, Said, Slot, View};
 use super::pair::question_for_ipv4;
 use super::replies::Audience;
 use super::{Client, Pipeline};
@@ -200,17 +200,16 @@ fn passing(view: &View<'_>, own: &Slot, ipv4: &Slot) -> String {
     let Some(said) = own.said() else {
         return "upstream's own answer".to_owned();
     };
-    let sixes = sixes_of(&said.answer);
-    let touched = view
-        .settings
-        .policy
-        .first_applying(view.touching(&said.answer), &sixes);
+    let sixes = said.answer.ipv6_addresses();
+    let rules = view.touching(&said.answer);
+    let has_sixes = sixes.clone().next().is_some();
+    let touched = view.settings.policy.first_applying(rules, &sixes);
     match (touched, ipv4.said().map(|a| a.answer.meaning())) {
-        (Some(_), Some(Meaning::NoData)) if !sixes.is_empty() => {
+        (Some(_), Some(Meaning::NoData)) if has_sixes => {
             "passes unchanged: the host has no IPv4 and would be stranded (`require_ipv4`)"
                 .to_owned()
         }
-        (Some(_), None) if !sixes.is_empty() => {
+        (Some(_), None) if has_sixes => {
             "passes unchanged: nobody could say whether the host has IPv4".to_owned()
         }
         _ => "passes unchanged".to_owned(),

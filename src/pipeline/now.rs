@@ -1,16 +1,19 @@
 //! The synchronous half: what the cache can answer at once.
 //!
-//! A plain hit is one look into the cache and one copy. AAAA questions have two ways of their own
-//! that are as short: nobody touches the name, or the good A is fresh and our NODATA lies beside it; all else
-//! goes through the table of the A check.
+//! A plain hit is one look into the cache and one copy. AAAA questions have two ways of their own that are nearly
+//! as short. Where a rule strips whatever the addresses are, our NODATA lies beside the good A. Else the AAAA's own
+//! addresses decide: it passes, or what a rule leaves of it lies beside it. All else goes through the table
+//! of the A check, which decides the same.
 
 use super::check::{Decision, LATELY, Said, Slot};
 use super::flight::Failed;
+use super::flights::Side;
 use super::pair::question_for_ipv4;
 use super::replies::{Audience, Given, left_of_kept, write_code};
 use super::settings::Settings;
 use super::{Outcome, Pipeline, Source, said};
 use crate::cache::Entry;
+use crate::config::Mode;
 use crate::message::{Kind, Meaning, Question};
 use crate::policy::RuleSet;
 use crate::time::Moment;
@@ -37,24 +40,79 @@ impl Pipeline {
         Outcome::Reply { tally, refresh }
     }
 
-    /// An AAAA that no rule touches by its name, and that has no chain that one could touch.
-    fn untouched_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Option<Outcome> {
-        let hit = self.cache.look(&to.query.question, |entry| {
-            (is_fresh_for(entry, to) && entry.answer.chain().is_empty())
-                .then(|| self.give_kept(to, entry, reply))
-        });
-        hit.flatten()
+    /// An AAAA or ANY that is known, and passes; or an AAAA that a rule strips beside a good A. None: the
+    /// table decides.
+    fn known_now(&self, to: Audience<'_>, rules: RuleSet, reply: &mut Vec<u8>) -> Option<Outcome> {
+        match self.own_now(to, rules, None, reply)? {
+            Own::Given(outcome) => Some(outcome),
+            Own::Struck => {
+                let ipv4 = self
+                    .cache
+                    .look(&question_for_ipv4(&to.query.question), |entry| {
+                        is_good_for(entry, to)
+                            .then(|| (left_of_kept(entry, to.now), claim(entry, to)))
+                    });
+                match self.own_now(to, rules, ipv4.flatten(), reply)? {
+                    Own::Given(outcome) => Some(outcome),
+                    Own::Struck => None,
+                }
+            }
+        }
     }
 
-    /// A touched AAAA while the good A is fresh: the NODATA is kept beside the A, so that it costs
-    /// what any other hit costs. None: this is not the plain case, and the table decides.
+    /// One look at the AAAA itself. `ipv4` is what is left of the good A, and whether that is to be refreshed.
+    fn own_now(
+        &self,
+        to: Audience<'_>,
+        rules: RuleSet,
+        ipv4: Option<(u32, bool)>,
+        reply: &mut Vec<u8>,
+    ) -> Option<Own> {
+        let (policy, question) = (&to.settings.policy, &to.query.question);
+        let seen = self.cache.look(question, |entry| {
+            if !is_fresh_for(entry, to) {
+                return None;
+            }
+            let rules = self.rules_with(to, rules, entry);
+            let struck = self
+                .remembered(to, rules, entry)
+                .or_else(|| policy.striking(rules, &entry.answer, question.dnssec_ok));
+            let Some(place) = struck else {
+                // An error for AAAA may be NODATA beside a good A.
+                let is_certain = rules.is_empty()
+                    || matches!(entry.answer.meaning(), Meaning::Data | Meaning::NoData);
+                return is_certain.then(|| Own::Given(self.give_kept(to, entry, reply)));
+            };
+            let enforced = policy.rule(place)?.mode == Mode::Enforce;
+            if !enforced || question.kind != Kind::AAAA {
+                return None;
+            }
+            let Some((bound, refresh)) = ipv4 else {
+                return Some(Own::Struck);
+            };
+            let tally = self.give_memo(to, (place, rules), (entry, Side::Own, bound), reply);
+            let refresh = claim(entry, to) || refresh || self.zones.wants();
+            Some(Own::Given(Outcome::Reply { tally, refresh }))
+        });
+        seen.flatten()
+    }
+
+    /// Rules that touch a question by its own name, and those by the chain of what is kept.
+    fn rules_with(&self, to: Audience<'_>, own: RuleSet, entry: &Entry) -> RuleSet {
+        match entry.answer.chain() {
+            [] => own,
+            chain => self.rules_along(to, chain),
+        }
+    }
+
+    /// An AAAA that a rule strips whatever it is, while the good A is fresh: the NODATA is kept beside the A, so that
+    /// it costs what any other hit costs. None: this is not the plain case, and the table decides.
     fn nodata_now(&self, to: Audience<'_>, rules: RuleSet, reply: &mut Vec<u8>) -> Option<Outcome> {
         let question = &to.query.question;
         if question.kind != Kind::AAAA {
             return None;
         }
         let policy = &to.settings.policy;
-        policy.certain(rules, question.dnssec_ok)?;
         let seen = self.cache.look(question, |entry| {
             is_fresh_for(entry, to).then(|| (entry.answer.meaning(), left_of_kept(entry, to.now)))
         });
@@ -65,16 +123,13 @@ impl Pipeline {
             Some(_) => return None,
         };
         let hit = self.cache.look(&question_for_ipv4(question), |entry| {
-            if !is_fresh_for(entry, to) || entry.answer.meaning() != Meaning::Data {
+            if !is_good_for(entry, to) {
                 return None;
             }
             // A rule that stands before may name the chain.
-            let rules = match entry.answer.chain() {
-                [] => rules,
-                chain => self.rules_along(to, chain),
-            };
+            let rules = self.rules_with(to, rules, entry);
             let place = policy.certain(rules, question.dnssec_ok)?;
-            let tally = self.give_memo(to, (place, rules), (entry, bound), reply);
+            let tally = self.give_memo(to, (place, rules), (entry, Side::Ipv4, bound), reply);
             let refresh = claim(entry, to) || self.zones.wants();
             Some(Outcome::Reply { tally, refresh })
         });
@@ -94,10 +149,10 @@ impl Pipeline {
     pub(super) fn checked_now(&self, to: Audience<'_>, reply: &mut Vec<u8>) -> Outcome {
         let question = &to.query.question;
         let rules = self.rules_along(to, &[]);
-        let soon = if rules.is_empty() {
-            self.untouched_now(to, reply)
-        } else {
-            self.nodata_now(to, rules, reply)
+        let policy = &to.settings.policy;
+        let soon = match policy.certain(rules, question.dnssec_ok) {
+            Some(_) => self.nodata_now(to, rules, reply),
+            None => self.known_now(to, rules, reply),
         };
         if let Some(outcome) = soon {
             return outcome;
@@ -195,10 +250,23 @@ impl Pipeline {
     }
 }
 
+/// What one look at an AAAA gave.
+enum Own {
+    /// The reply.
+    Given(Outcome),
+    /// A rule strips it: is the A good?
+    Struck,
+}
+
 /// Fresh, and learned in a way that serves this client.
 fn is_fresh_for(entry: &Entry, to: Audience<'_>) -> bool {
     // RFC 6840 §5.8: an answer learned without AD or DO says nothing to a client that asks by AD.
     entry.fresh_until > to.now && (entry.asked_authentic || !to.query.authentic_data)
+}
+
+/// The same of an A that says that the host has IPv4.
+fn is_good_for(entry: &Entry, to: Audience<'_>) -> bool {
+    is_fresh_for(entry, to) && entry.answer.meaning() == Meaning::Data
 }
 
 /// Whether an answer should be refreshed before it expires: popular, in the last tenth of its life,

@@ -6,9 +6,10 @@
 
 use super::check::Said;
 use super::flight::Failed;
+use super::flights::Side;
 use super::settings::Settings;
 use super::{Client, Pipeline, Source, Tally};
-use crate::cache::{Entry, Memo};
+use crate::cache::{Entry, Memo, Stamp};
 use crate::config::Mode;
 use crate::message::{
     self, Answer, Body, Kind, Meaning, Name, OwnEde, Query, Rcode, Room, Section, Transport, Ttl,
@@ -165,30 +166,78 @@ impl Pipeline {
         write_nodata(to, place, (&answer, age, left), out)
     }
 
-    /// The same while the good A is fresh, with the NODATA that lies beside it.
+    /// The reply to an AAAA that a rule strips while the good A is fresh: shaped once, then kept beside the entry
+    /// that it is made of, the AAAA's own or the A's. `bound` is what is left of the other one.
     pub(super) fn give_memo(
         &self,
         to: Audience<'_>,
-        (place, rules): (usize, RuleSet),
-        (entry, bound): (&mut Entry, u32),
+        (rule, rules): (usize, RuleSet),
+        (entry, side, bound): (&mut Entry, Side, u32),
         out: &mut Vec<u8>,
     ) -> Tally {
         let given = Given {
+            source: Source::Cache,
             learned: entry.learned,
+            removed: Some(rule),
             ..Given::fresh(&entry.answer, to.now)
         };
-        self.hand_on_chain(to, place, given);
-        let stamp = (to.settings.generation, self.zones.version(), rules.0);
-        let left = left_of_kept(entry, to.now).min(bound);
-        let age = age(entry.learned, to.now);
+        let stamp = self.stamp(to, rules);
         let good = entry.memo.take().filter(|memo| memo.stamp == stamp);
         let memo = good.unwrap_or_else(|| {
-            let shaped = self.make_nodata(to, place, Some(&Said::kept(entry, false)));
-            Box::new(Memo { stamp, shaped })
+            let (is_nodata, shaped) = self.make_memo(to, rule, (entry, side));
+            Box::new(Memo {
+                stamp,
+                rule,
+                shaped,
+                is_nodata,
+            })
         });
-        let tally = write_nodata(to, place, (&memo.shaped, age, left), out);
+        let answer = &memo.shaped;
+        let tally = if memo.is_nodata {
+            self.hand_on_chain(to, rule, given);
+            let left = left_of_kept(entry, to.now).min(bound);
+            write_nodata(to, rule, (answer, age(entry.learned, to.now), left), out)
+        } else {
+            self.give(to, Given { answer, ..given }, out)
+        };
         entry.memo = Some(memo);
         tally
+    }
+
+    /// The rule that a memo says strips the answer; none, if it was made under other circumstances.
+    pub(super) fn remembered(
+        &self,
+        to: Audience<'_>,
+        rules: RuleSet,
+        entry: &Entry,
+    ) -> Option<usize> {
+        let memo = entry.memo.as_ref()?;
+        (memo.stamp == self.stamp(to, rules)).then_some(memo.rule)
+    }
+
+    fn stamp(&self, to: Audience<'_>, rules: RuleSet) -> Stamp {
+        (to.settings.generation, self.zones.version(), rules.0)
+    }
+
+    /// What a rule leaves of an AAAA; beside an A, a NODATA.
+    fn make_memo(
+        &self,
+        to: Audience<'_>,
+        place: usize,
+        (entry, side): (&Entry, Side),
+    ) -> (bool, Answer) {
+        let left = match side {
+            Side::Ipv4 => Sixes::Gone,
+            Side::Own => to.settings.policy.without_sixes(&entry.answer, place),
+        };
+        match left {
+            Sixes::Untouched => (false, Answer::clone(&entry.answer)),
+            Sixes::Fewer(answer) => (false, *answer),
+            Sixes::Gone => {
+                let said = Said::kept(entry, false);
+                (true, self.make_nodata(to, place, Some(&said)))
+            }
+        }
     }
 
     /// A NODATA with the chain of an answer, if it has one, and the SOA of its end.

@@ -183,13 +183,17 @@ impl Policy {
 
     /// The first of these rules that applies to a set of addresses: one without `addresses`, or one
     /// with an address of the set in its ranges.
-    pub fn first_applying(&self, rules: RuleSet, addresses: &[Ipv6Addr]) -> Option<usize> {
+    pub fn first_applying(
+        &self,
+        rules: RuleSet,
+        addresses: &(impl Iterator<Item = Ipv6Addr> + Clone),
+    ) -> Option<usize> {
         rules.places().find(|place| {
             self.rules.get(*place).is_some_and(|compiled| {
                 compiled.addresses.is_empty()
                     || addresses
-                        .iter()
-                        .any(|address| compiled.addresses.contains_v6(*address))
+                        .clone()
+                        .any(|address| compiled.addresses.contains_v6(address))
             })
         })
     }

@@ -54,6 +54,22 @@ pub(super) struct For<'a> {
 }
 
 impl Policy {
+    /// The first of these rules that means AAAA records in ANSWER, unless it respects their signatures.
+    pub fn striking(&self, rules: RuleSet, answer: &Answer, dnssec_ok: bool) -> Option<usize> {
+        if rules.is_empty() {
+            return None;
+        }
+        let addresses = answer.ipv6_addresses();
+        addresses.clone().next()?;
+        let place = self.first_applying(rules, &addresses)?;
+        let respects = dnssec_ok
+            && self
+                .rule(place)
+                .is_some_and(|rule| rule.dnssec == Dnssec::Respect)
+            && answer.is_signed(Kind::AAAA);
+        (!respects).then_some(place)
+    }
+
     /// Takes the AAAA records that the rule at `place` means out of ANSWER.
     pub fn without_sixes(&self, answer: &Answer, place: usize) -> Sixes {
         let (mut removed, mut left) = (false, false);
@@ -156,7 +172,7 @@ impl Policy {
             Kind::AAAA => {
                 let address = record.ipv6()?;
                 let rules = self.rules_of(answer, record, client);
-                let place = self.first_applying(rules, &[address])?;
+                let place = self.first_applying(rules, &std::iter::once(address))?;
                 (!self.spares_signed(place, answer, record, client))
                     .then_some((place, Some(Fate::Remove)))
             }
@@ -180,7 +196,7 @@ impl Policy {
             self.touching(&service.target.lower(), RuleSet::NONE, &[]) & client.serving
         };
         let rules = self.rules_of(answer, record, client) | target;
-        let place = self.first_applying(rules, &hints)?;
+        let place = self.first_applying(rules, &hints.iter().copied())?;
         if self.spares_signed(place, answer, record, client) {
             return None;
         }
