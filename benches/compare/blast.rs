@@ -68,24 +68,43 @@ impl Blast {
 
     /// Asks every known question twice, so that the second time even a question that shared a lost datagram is known.
     pub(crate) fn warm(mut self, questions: &Questions) -> io::Result<()> {
-        let all = 2 * questions.known() as u64;
         let mut number = 0;
         let mut next = |id, datagram: &mut Datagram| {
             datagram.write(questions.warming(number));
             write_id(id, datagram.octets_mut());
             number += 1;
         };
-        while self.tally.answers + self.tally.lost < all {
-            let left = usize::try_from(all - self.tally.queries).unwrap_or(usize::MAX);
-            let window = WARMING_WINDOW / LANES;
-            self.turn(&mut next, |lane, sent| {
-                window
-                    .saturating_sub(lane.outstanding)
-                    .min(left.saturating_sub(sent))
+        self.ask(2 * questions.known() as u64, WARMING_WINDOW, &mut next)
+    }
+
+    /// Asks so many questions, so many of them outstanding.
+    pub(crate) fn run_counted(
+        mut self,
+        questions: &mut Questions,
+        count: u64,
+        window: usize,
+    ) -> io::Result<Tally> {
+        self.started = now();
+        let mut next = |id, datagram: &mut _| questions.write_next(id, datagram);
+        self.ask(count, window, &mut next)?;
+        Ok(self.end())
+    }
+
+    fn ask(
+        &mut self,
+        count: u64,
+        window: usize,
+        next: &mut impl FnMut(u16, &mut Datagram),
+    ) -> io::Result<()> {
+        while self.tally.answers + self.tally.lost < count {
+            let left = usize::try_from(count - self.tally.queries).unwrap_or(usize::MAX);
+            self.turn(next, |lane, sent| {
+                let room = (window / LANES).saturating_sub(lane.outstanding);
+                room.min(left.saturating_sub(sent))
             })?;
             if self.heard.elapsed() > SILENCE {
                 return Err(io::Error::other(
-                    "it fell silent while its cache was filled",
+                    "it fell silent before it had answered all",
                 ));
             }
         }

@@ -4,7 +4,7 @@
 //! nothing up. Because it answers every name, it is also the upstream where no name server is installed.
 
 use crate::mmsg::{Batch, Datagram};
-use crate::questions::{A, AAAA, LISTED};
+use crate::questions::{A, AAAA, LISTED, MANY};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
@@ -42,11 +42,19 @@ fn answer(datagram: &mut Datagram) {
         Ok(AAAA) => &SIX,
         _ => &[],
     };
-    datagram.write_at(end, record);
-    if let Some([_, _, flags, code, _, _, answers @ ..]) = datagram.octets_mut().get_mut(..HEADER) {
+    let count = if kind == A.to_be_bytes() {
+        addresses(datagram.octets())
+    } else {
+        1
+    };
+    for number in 0..count {
+        datagram.write_at(end + number * record.len(), record);
+    }
+    let answers = if record.is_empty() { 0 } else { count as u8 };
+    if let Some([_, _, flags, code, _, _, counts @ ..]) = datagram.octets_mut().get_mut(..HEADER) {
         *flags |= 0x80;
         *code |= 0x80;
-        answers.copy_from_slice(&[0, u8::from(!record.is_empty()), 0, 0, 0, 0]);
+        counts.copy_from_slice(&[0, answers, 0, 0, 0, 0]);
     }
 }
 
@@ -63,6 +71,22 @@ fn question_end(query: &[u8]) -> Option<usize> {
     let end = at + 5;
     (end <= query.len()).then_some(end)
 }
+
+/// How many A records a name has: one, or as many as its label says.
+fn addresses(query: &[u8]) -> usize {
+    let before = query
+        .windows(MANY.len())
+        .position(|window| window == MANY.as_bytes());
+    let digits = before
+        .and_then(|before| query.get(before + MANY.len()..))
+        .unwrap_or_default();
+    let digits = digits.iter().take_while(|octet| octet.is_ascii_digit());
+    let count = digits.fold(0, |count, digit| 10 * count + usize::from(digit - b'0'));
+    count.clamp(1, MOST)
+}
+
+/// So many A records fit into any datagram that is asked for here.
+const MOST: usize = 60;
 
 /// Names to be filtered have their addresses in a range of their own, for servers that filter by range.
 fn is_listed(query: &[u8]) -> bool {

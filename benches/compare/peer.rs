@@ -58,6 +58,8 @@ const PLACEHOLDERS: &[&str] = &[
     "upstream_address", // whom to ask
     "upstream_port",
     "threads",          // how many threads serve; a server without it has one
+    "cache_mib",        // memory for its cache; a server that counts entries instead has room for 700,000
+    "half_cache_mib",   // the same for each of two caches
     "dir",              // the folder of the peer's files
     "hosts",            // `host` for each host whose AAAA are to be filtered
     "ranges",           // `range` for each range in which addresses are

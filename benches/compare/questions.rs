@@ -10,6 +10,10 @@ pub(crate) const A: u16 = 1;
 pub(crate) const AAAA: u16 = 28;
 /// The label under which names stand whose AAAA is to be filtered.
 pub(crate) const LISTED: &str = "listed";
+/// Begins the label under which names stand that have so many A records as it says behind.
+pub(crate) const MANY: &str = "many";
+/// How many that may be. The upstream has a wildcard for each.
+const MIXED: &[usize] = &[1, 2, 4, 8, 20];
 /// The zone of all names that are asked; a wildcard answers every one of them.
 const ZONE: &str = "bench.test";
 
@@ -22,13 +26,37 @@ pub(crate) enum Names {
     Zipf(usize),
     /// Names that a rule touches.
     Listed(usize),
+    /// Names that no rule lists, their addresses in the range of the listed ones.
+    Ranged(usize),
+}
+
+/// How many A records fresh names have.
+#[derive(Clone, Copy)]
+pub(crate) enum Sizes {
+    /// One.
+    One,
+    /// From one to twenty, in turn.
+    Mixed,
+}
+
+impl Sizes {
+    /// The zones under which such names stand.
+    fn zones(self) -> Vec<String> {
+        let many = |count| format!("{MANY}{count}.{ZONE}");
+        match self {
+            Self::One => vec![ZONE.to_owned()],
+            Self::Mixed => MIXED.iter().map(many).collect(),
+        }
+    }
 }
 
 impl Names {
     /// How many there are.
     fn count(self) -> usize {
         match self {
-            Self::Plain(count) | Self::Zipf(count) | Self::Listed(count) => count,
+            Self::Plain(count) | Self::Zipf(count) | Self::Listed(count) | Self::Ranged(count) => {
+                count
+            }
         }
     }
 
@@ -38,6 +66,7 @@ impl Names {
             Self::Plain(count) => Self::Plain(count.div_ceil(100)),
             Self::Zipf(count) => Self::Zipf(count.div_ceil(100)),
             Self::Listed(count) => Self::Listed(count.div_ceil(100)),
+            Self::Ranged(count) => Self::Ranged(count.div_ceil(100)),
         }
     }
 
@@ -46,6 +75,7 @@ impl Names {
         match self {
             Self::Plain(_) | Self::Zipf(_) => format!("n{number}.{ZONE}"),
             Self::Listed(_) => listed(number),
+            Self::Ranged(_) => format!("r{number}.{LISTED}.{ZONE}"),
         }
     }
 }
@@ -67,8 +97,13 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    /// Known names for each of these types, and so many fresh names in ten questions.
-    pub(crate) fn new(names: Names, kinds: &[u16], fresh_in_ten: usize, seed: u64) -> Self {
+    /// Known names for each of these types, and so many fresh names in ten questions, of these sizes.
+    pub(crate) fn new(
+        names: Names,
+        kinds: &[u16],
+        (fresh_in_ten, sizes): (usize, Sizes),
+        seed: u64,
+    ) -> Self {
         let all =
             (0..names.count()).flat_map(|number| kinds.iter().map(move |kind| (number, *kind)));
         let known: Vec<_> = all
@@ -82,7 +117,7 @@ impl Questions {
             known,
             order,
             at: 0,
-            fresh: Fresh::new(seed),
+            fresh: Fresh::new(sizes, seed),
             fresh_in_ten,
             asked: 0,
         }
@@ -132,7 +167,7 @@ pub(crate) fn write_id(id: u16, message: &mut [u8]) {
     }
 }
 
-/// Names that nobody asked before, of several lengths in turn.
+/// Names that nobody asked before, of several lengths and sizes in turn.
 struct Fresh {
     queries: Vec<Vec<u8>>,
     number: u64,
@@ -142,10 +177,15 @@ struct Fresh {
 const DIGITS: std::ops::RangeInclusive<usize> = 9..=16;
 
 impl Fresh {
-    fn new(seed: u64) -> Self {
-        let name = |digits| format!("{}.{ZONE}", "0".repeat(digits));
+    fn new(sizes: Sizes, seed: u64) -> Self {
+        let zones = sizes.zones();
+        let of_length = |digits| {
+            let label = "0".repeat(digits);
+            let names = zones.iter().map(move |zone| format!("{label}.{zone}"));
+            names.map(|name| query(&name, A))
+        };
         Self {
-            queries: DIGITS.map(|digits| query(&name(digits), A)).collect(),
+            queries: DIGITS.flat_map(of_length).collect(),
             number: seed << 32,
         }
     }

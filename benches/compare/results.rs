@@ -55,7 +55,7 @@ impl Results {
 /// Makes table and plot of a file of rows, and gives the table.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
-    let is_row = |line: &&str| !line.starts_with('#') && *line != COLUMNS;
+    let is_row = |line: &&str| !line.starts_with('#') && !COLUMNS.starts_with(*line);
     let rows = text.lines().filter(is_row).map(|line| {
         let fault = || io::Error::other(format!("{}: no row: {line}", path.display()));
         Row::read(line).ok_or_else(fault)

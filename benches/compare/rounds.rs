@@ -5,8 +5,10 @@
 
 use crate::blast::{Blast, Pace};
 use crate::clock::{now, time};
+use crate::machine::Usage;
 use crate::peer::Peer;
 use crate::plan::Plan;
+use crate::questions::Questions;
 use crate::row::Row;
 use crate::scenario::{Load, Rules, Scenario, Upstream};
 use crate::server::{Place, Server};
@@ -71,6 +73,7 @@ impl Plan {
             upstream: (Ipv4Addr::LOCALHOST, 9).into(),
             rules: Rules::One,
             threads: 1,
+            cache_mib: AMPLE,
             cores: &[self.cores.others],
             ours: self.cores.others,
         };
@@ -89,27 +92,15 @@ impl Plan {
             upstream,
             rules: scenario.rules,
             threads: scenario.threads,
+            cache_mib: scenario.overflows.unwrap_or(AMPLE),
             cores: self.cores.of_threads(scenario.threads),
             ours: self.cores.others,
         };
-        let server = Server::start(peer, place)?;
+        let mut server = Server::start(peer, place)?;
         let mut questions = scenario.questions(u64::from(round), self.few);
-        Blast::new(server.address, scenario.expect)?.warm(&questions)?;
-        let before = server.usage()?;
-        let tally = match scenario.load {
-            Load::Datagrams(pace) => {
-                let blast = Blast::new(server.address, scenario.expect)?;
-                blast.run(&mut questions, pace, self.span)?
-            }
-            Load::Streams(pipelines) => {
-                streams::run(server.address, &mut questions, pipelines, self.span)?
-            }
-        };
+        let asked = self.ask(scenario, &server, &mut questions);
+        let (before, tally) = asked.map_err(|error| server.blame(error))?;
         let after = server.usage()?;
-        if tally.answers == tally.wrong {
-            let all = tally.answers;
-            return Err(io::Error::other(format!("{all} replies, none as expected")));
-        }
         let cpu = after.cpu.saturating_sub(before.cpu);
         Ok(Row {
             time: time(),
@@ -128,11 +119,42 @@ impl Plan {
             p50: tally.quantile(0.5),
             p99: tally.quantile(0.99),
             rss_kb: after.rss_kb,
+            cache_mib: scenario.overflows,
             start_ms: server.start.as_secs_f64() * 1e3,
             generator_bound: is_generator_bound(scenario, &tally, cpu, place.cores.len()),
         })
     }
+
+    /// Fills the server's cache, then asks it; gives what it had used before, and what came back.
+    fn ask(
+        &self,
+        scenario: &Scenario,
+        server: &Server,
+        questions: &mut Questions,
+    ) -> io::Result<(Usage, Tally)> {
+        let blast = || Blast::new(server.address, scenario.expect);
+        blast()?.warm(questions)?;
+        let before = server.usage()?;
+        let tally = match scenario.load {
+            Load::Datagrams(pace) => blast()?.run(questions, pace, self.span),
+            Load::Counted { queries, window } => {
+                let queries = if self.few { queries / 100 } else { queries };
+                blast()?.run_counted(questions, queries, window)
+            }
+            Load::Streams(pipelines) => {
+                streams::run(server.address, questions, pipelines, self.span)
+            }
+        }?;
+        if tally.answers == tally.wrong {
+            let all = tally.answers;
+            return Err(io::Error::other(format!("{all} replies, none as expected")));
+        }
+        Ok((before, tally))
+    }
 }
+
+/// MiB of a cache that has room for all names of a scenario.
+const AMPLE: u32 = 512;
 
 /// A server that was the limit used up its cores; at a fixed rate, the generator has to keep to it.
 fn is_generator_bound(scenario: &Scenario, tally: &Tally, cpu: Duration, cores: usize) -> bool {

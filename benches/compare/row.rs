@@ -42,10 +42,12 @@ pub(crate) struct Row {
     pub(crate) start_ms: f64,
     /// The server was not busy all the time: generator or upstream was the limit.
     pub(crate) generator_bound: bool,
+    /// MiB of the cache that the names overflowed. The last column, which older files lack.
+    pub(crate) cache_mib: Option<u32>,
 }
 
-/// The first line of a results file that is no comment.
-pub(crate) const COLUMNS: &str = "time\tmachine\tround\tscenario\tserver\tqueries\tanswers\twrong\tlost\tseconds\tcpu_seconds\tus_per_answer\tqps\tp50\tp99\trss_kb\tstart_ms\tgenerator_bound";
+/// The first line of a results file that is no comment; older files have fewer.
+pub(crate) const COLUMNS: &str = "time\tmachine\tround\tscenario\tserver\tqueries\tanswers\twrong\tlost\tseconds\tcpu_seconds\tus_per_answer\tqps\tp50\tp99\trss_kb\tstart_ms\tgenerator_bound\tcache_mib";
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +72,11 @@ impl fmt::Display for Row {
             self.us_per_answer, self.qps, self.p50, self.p99
         )?;
         let bound = if self.generator_bound { "yes" } else { "no" };
-        write!(f, "{}\t{:.1}\t{bound}", self.rss_kb, self.start_ms)
+        write!(f, "{}\t{:.1}\t{bound}\t", self.rss_kb, self.start_ms)?;
+        match self.cache_mib {
+            Some(cache) => write!(f, "{cache}"),
+            None => f.write_str(NONE),
+        }
     }
 }
 
@@ -101,10 +107,17 @@ impl Row {
                 "no" => false,
                 _ => return None,
             },
+            cache_mib: match fields.next() {
+                None | Some(NONE) => None,
+                Some(cache) => Some(cache.parse().ok()?),
+            },
         };
         fields.next().is_none().then_some(row)
     }
 }
+
+/// Stands where a row has no value.
+const NONE: &str = "-";
 
 fn next<'a, T: FromStr>(fields: &mut impl Iterator<Item = &'a str>) -> Option<T> {
     fields.next()?.parse().ok()

@@ -2,7 +2,7 @@
 
 use crate::blast::Pace;
 use crate::peer::Peer;
-use crate::questions::{A, AAAA, Names, Questions, listed};
+use crate::questions::{A, AAAA, Names, Questions, Sizes, listed};
 use crate::streams::Pipelines;
 use crate::tally::Expect;
 use std::net::Ipv4Addr;
@@ -16,6 +16,9 @@ pub(crate) struct Scenario {
     names: Names,
     kinds: &'static [u16],
     fresh_in_ten: usize,
+    sizes: Sizes,
+    /// MiB of the cache that the names overflow; none: it has room for all.
+    pub(crate) overflows: Option<u32>,
     /// What a server has to filter meanwhile.
     pub(crate) rules: Rules,
     /// How the queries come.
@@ -33,8 +36,15 @@ pub(crate) struct Scenario {
 /// How queries come.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// Over UDP.
+    /// Over UDP, for as long as a run lasts.
     Datagrams(Pace),
+    /// Over UDP, so many and no more.
+    Counted {
+        /// Queries.
+        queries: u64,
+        /// Outstanding.
+        window: usize,
+    },
     /// Over TCP.
     Streams(Pipelines),
 }
@@ -54,6 +64,8 @@ pub(crate) enum Upstream {
 pub(crate) enum Rules {
     /// One host and one range.
     One,
+    /// The same, and the range is that of the names that are asked.
+    Range,
     /// The hundred hosts that are asked, and the range of their addresses.
     Hundred,
     /// 10,000 hosts and 1,000 ranges.
@@ -66,6 +78,8 @@ const PLAIN: Scenario = Scenario {
     names: Names::Plain(1000),
     kinds: &[A, AAAA],
     fresh_in_ten: 0,
+    sizes: Sizes::One,
+    overflows: None,
     rules: Rules::One,
     load: Load::Datagrams(Pace::Window(256)),
     listen: Ipv4Addr::LOCALHOST,
@@ -122,6 +136,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "ranged",
+        about: "AAAA of 1,000 names whose addresses are in a range, filtered, from the cache",
+        names: Names::Ranged(1000),
+        kinds: &[AAAA],
+        rules: Rules::Range,
+        expect: Expect::NoRecords,
+        ..PLAIN
+    },
+    Scenario {
         name: "rules",
         about: "hits, with 10,000 hosts and 1,000 ranges in the rules",
         rules: Rules::Thousands,
@@ -151,6 +174,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "million",
+        about: "1,200,000 fresh names of 1 to 20 A, each asked once, a cache of 128 MiB",
+        sizes: Sizes::Mixed,
+        overflows: Some(128),
+        load: Load::Counted {
+            queries: 1_200_000,
+            window: 100,
+        },
+        ..MISSES
+    },
+    Scenario {
         name: "latency",
         about: "hits at 10,000 queries in a second",
         load: Load::Datagrams(Pace::Rate(10_000.0)),
@@ -162,15 +196,23 @@ impl Scenario {
     /// Whether this server can take part.
     pub(crate) fn is_for(&self, peer: &Peer) -> bool {
         let is_left_out = peer.leaves_out.iter().any(|name| name == self.name);
-        let can_filter = matches!(self.rules, Rules::One) || peer.filters();
+        let can_filter = match self.rules {
+            Rules::One => true,
+            Rules::Range => peer.range.is_some(),
+            Rules::Hundred | Rules::Thousands => peer.filters(),
+        };
         let can_thread = self.threads == 1 || peer.mentions("{threads}");
-        can_filter && can_thread && !is_left_out
+        let can_bound = self.overflows.is_none()
+            || peer.mentions("{cache_mib}")
+            || peer.mentions("{half_cache_mib}");
+        can_filter && can_thread && can_bound && !is_left_out
     }
 
     /// What is asked; `few` asks a hundredth of the names, to see that it works at all.
     pub(crate) fn questions(&self, seed: u64, few: bool) -> Questions {
         let names = if few { self.names.fewer() } else { self.names };
-        Questions::new(names, self.kinds, self.fresh_in_ten, seed)
+        let fresh = (self.fresh_in_ten, self.sizes);
+        Questions::new(names, self.kinds, fresh, seed)
     }
 }
 
@@ -178,7 +220,7 @@ impl Rules {
     /// The hosts whose AAAA are to be filtered.
     pub(crate) fn hosts(self) -> impl Iterator<Item = String> {
         let count = match self {
-            Self::One => 1,
+            Self::One | Self::Range => 1,
             Self::Hundred => 100,
             Self::Thousands => 10_000,
         };
@@ -188,7 +230,7 @@ impl Rules {
     /// The ranges in which addresses are to be filtered; the first is that of the listed hosts.
     pub(crate) fn ranges(self) -> impl Iterator<Item = String> {
         let others = match self {
-            Self::One | Self::Hundred => 0x1000..0x1000,
+            Self::One | Self::Range | Self::Hundred => 0x1000..0x1000,
             Self::Thousands => 0x1000..0x1000 + 999,
         };
         std::iter::once(0xf)

@@ -22,6 +22,8 @@ pub(crate) struct Place<'a> {
     pub(crate) rules: Rules,
     /// How many threads serve.
     pub(crate) threads: usize,
+    /// MiB of its cache.
+    pub(crate) cache_mib: u32,
     /// The cores it runs on.
     pub(crate) cores: &'a [usize],
     /// The core we run on.
@@ -83,6 +85,17 @@ impl Server {
         Usage::of(self.child.id())
     }
 
+    /// What went wrong in a run; of a server that has ended, with its last words.
+    pub(crate) fn blame(&mut self, error: io::Error) -> io::Error {
+        match self.child.try_wait() {
+            Ok(Some(status)) => io::Error::other(format!(
+                "{error}: it ended ({status}); it said:\n{}",
+                self.last_words()
+            )),
+            _ => error,
+        }
+    }
+
     fn wait_until_ready(&mut self, started: Instant) -> io::Result<()> {
         while !answers(self.address)? {
             let ended = self.child.try_wait()?.is_some();
@@ -102,7 +115,7 @@ impl Server {
         let log = fs::read(self.folder.join(LOG)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log).into_owned();
         let lines: Vec<_> = log.lines().collect();
-        let last = lines.len().saturating_sub(10);
+        let last = lines.len().saturating_sub(LAST_LINES);
         lines.get(last..).unwrap_or_default().join("\n")
     }
 }
@@ -117,6 +130,8 @@ impl Drop for Server {
 }
 
 const LOG: &str = "output.log";
+/// Lines of it that are shown where something went wrong.
+const LAST_LINES: usize = 40;
 /// The longest a start may take.
 const READY: Duration = Duration::from_secs(15);
 
@@ -155,6 +170,8 @@ fn fill(peer: &Peer, place: Place<'_>, port: u16, folder: &Path, text: &str) -> 
         .replace("{upstream_address}", &place.upstream.ip().to_string())
         .replace("{upstream_port}", &place.upstream.port().to_string())
         .replace("{threads}", &place.threads.to_string())
+        .replace("{cache_mib}", &place.cache_mib.to_string())
+        .replace("{half_cache_mib}", &(place.cache_mib / 2).to_string())
         .replace("{dir}", &folder.display().to_string());
     if !text.contains("{hosts}") && !text.contains("{ranges}") {
         return text;

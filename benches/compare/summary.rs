@@ -134,6 +134,10 @@ impl<'a> Summary<'a> {
         if bound > 0 {
             notes.push(format!("generator bound in {bound} of {}", rows.len()));
         }
+        let of_cache = |row: &Row| Some(row.rss_kb as f64 / 1024.0 / f64::from(row.cache_mib?));
+        if let Some(figure) = Figure::of(rows.iter().copied().filter_map(of_cache)) {
+            notes.push(format!("RSS {:.2} x cache size", figure.median));
+        }
         if wrong > 0.0 {
             notes.push(format!("{wrong:.2} % wrong"));
         }
