@@ -2,20 +2,24 @@
 
 use super::{Config, Mode, Pattern};
 use crate::message::Name;
+use foldhash::{HashSet, HashSetExt};
 
 impl Config {
     /// The zones that rules in force name hosts in, in their order: none twice, and none below another.
     pub fn zones(&self) -> Vec<Name> {
         let hosts = self.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
-        let all: Vec<&Name> = hosts.flat_map(|rule| &rule.hosts).map(apex).collect();
-        let mut zones: Vec<Name> = Vec::new();
-        for zone in &all {
-            let lies_below = |other: &&Name| *other != *zone && zone.is_at_or_below(other);
-            if !all.iter().any(lies_below) && !zones.contains(*zone) {
-                zones.push(**zone);
-            }
-        }
-        zones
+        let all: Vec<Name> = hosts
+            .flat_map(|rule| &rule.hosts)
+            .map(|pattern| apex(pattern).lower())
+            .collect();
+        // By suffix: rules may name tens of thousands of hosts.
+        let known: HashSet<_> = all.iter().map(Name::wire).collect();
+        let mut seen = HashSet::new();
+        let zones = all.iter().filter(|zone| {
+            let lies_below = zone.suffixes().skip(1).any(|suffix| known.contains(suffix));
+            !lies_below && seen.insert(zone.wire())
+        });
+        zones.copied().collect()
     }
 
     /// The name whose TXT record a running daemon answers itself: `_unsix` below the first of [`Self::zones`].
@@ -31,6 +35,7 @@ impl Config {
         let rules = self.rules.iter().filter(|rule| {
             rule.mode == Mode::Enforce && rule.addresses.is_empty() && rule.clients.is_empty()
         });
+        let mut seen = HashSet::new();
         let mut names = Vec::new();
         for rule in rules {
             let listed = rule.hosts.iter().filter_map(|pattern| match pattern {
@@ -38,7 +43,7 @@ impl Config {
                 Pattern::Exact(name) | Pattern::AtOrBelow(name) => Some(name),
             });
             for name in rule.witnesses.iter().chain(listed) {
-                if !name.is_root() && !names.contains(name) {
+                if !name.is_root() && seen.insert(*name) {
                     names.push(*name);
                 }
             }

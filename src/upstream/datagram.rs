@@ -36,6 +36,8 @@ pub struct Datagrams<K> {
     idle: HashMap<AddressFamily, VecDeque<usize>>,
     /// Servers on loopback.
     near: HashMap<SocketAddr, Near<K>>,
+    /// Queries to those that could not be sent, and nobody has heard of it.
+    failed: Vec<(K, io::Error)>,
     room: Room,
 }
 
@@ -91,6 +93,7 @@ impl<K: Copy> Datagrams<K> {
             vacant: Vec::new(),
             idle: HashMap::default(),
             near: HashMap::default(),
+            failed: Vec::new(),
             room: Room {
                 single: vec![0; LONGEST].into_boxed_slice(),
                 batch: Inbound::new(LONGEST),

@@ -53,6 +53,7 @@ impl<K: Copy> Datagrams<K> {
     /// Adds a query to the batch of its server; gives the socket's number.
     pub(super) fn queue(&mut self, key: K, server: SocketAddr, packet: &[u8]) -> io::Result<usize> {
         let id = id_of(packet);
+        self.send_if_full(server);
         let batch = self.near.get(&server).and_then(Near::socket_of_batch);
         let number = match batch {
             Some(number) if self.is_free(number, id) => number,
@@ -70,6 +71,19 @@ impl<K: Copy> Datagrams<K> {
             socket.awaited.push((id, key));
         }
         Ok(number)
+    }
+
+    /// A crowd leaves by several sockets: what one awaits is looked through query by query.
+    fn send_if_full(&mut self, server: SocketAddr) {
+        if let Some(near) = self.near.get_mut(&server)
+            && near.batch.count >= BATCH
+            && let Some(Some(socket)) = self.sockets.get(near.batch.socket)
+        {
+            let failed = &mut self.failed;
+            near.batch.send(&socket.descriptor, &mut |key, error| {
+                failed.push((key, error));
+            });
+        }
     }
 
     /// A socket of the server's set that awaits nothing under this id.
@@ -115,6 +129,9 @@ impl<K: Copy> Datagrams<K> {
 
     /// Sends what waits to be sent, and tells of each query that could not be.
     pub fn flush(&mut self, mut failed: impl FnMut(K, io::Error)) {
+        for (key, error) in self.failed.drain(..) {
+            failed(key, error);
+        }
         for near in self.near.values_mut() {
             if let Some(number) = near.socket_of_batch()
                 && let Some(Some(socket)) = self.sockets.get(number)
