@@ -135,7 +135,9 @@ impl View<'_> {
         let place = policy.certain(rules, self.question.dnssec_ok)?;
         if !self.is_still_good(a) {
             let denied = a.answer.meaning() == Meaning::NxDomain && !a.stale;
-            return denied.then_some(Decision::NoName);
+            // A rule that needs no IPv4 goes by the AAAA alone, whichever came first.
+            let decides = policy.rule(place).is_some_and(|rule| rule.require_ipv4);
+            return (denied && decides).then_some(Decision::NoName);
         }
         // An A that was there before: no AAAA question goes upstream at all.
         let patience = a.learned + AFTER_GOOD_A;
@@ -216,10 +218,11 @@ impl View<'_> {
     /// The AAAA question gave an error or nothing; beside a good A that is NODATA.
     fn after_none(&self, otherwise: Decision) -> Decision {
         let policy = &self.settings.policy;
-        let rules = match self.ipv4 {
-            Slot::Said(a) => self.touching(&a.answer),
-            _ => self.rules,
-        };
+        // Along both chains: an NXDOMAIN has one too.
+        let said = [self.ipv4, self.own].into_iter().filter_map(Slot::said);
+        let rules = said.fold(self.rules, |rules, said| {
+            rules | self.touching(&said.answer)
+        });
         if self.question.kind != Kind::AAAA {
             return otherwise;
         }

@@ -46,12 +46,14 @@ impl Pipeline {
         match self.own_now(to, rules, None, reply)? {
             Own::Given(outcome) => Some(outcome),
             Own::Struck => {
-                let ipv4 = self
-                    .cache
-                    .look(&question_for_ipv4(&to.query.question), |entry| {
-                        is_good_for(entry, to)
-                            .then(|| (left_of_kept(entry, to.now), claim(entry, to)))
-                    });
+                let question = &to.query.question;
+                let ipv4 = self.cache.look(&question_for_ipv4(question), |entry| {
+                    // Along its chain a rule may stand that strips whatever the addresses are.
+                    let rules = self.rules_with(to, rules, entry);
+                    let certain = to.settings.policy.certain(rules, question.dnssec_ok);
+                    (certain.is_none() && is_good_for(entry, to))
+                        .then(|| (left_of_kept(entry, to.now), claim(entry, to)))
+                });
                 match self.own_now(to, rules, ipv4.flatten(), reply)? {
                     Own::Given(outcome) => Some(outcome),
                     Own::Struck => None,

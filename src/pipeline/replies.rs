@@ -4,7 +4,7 @@
 //! a NODATA of our own gets its SOA. Every reply is then written by `message::write_reply`, so the hit, the
 //! miss and the stale answer cannot disagree.
 
-use super::check::Said;
+use super::check::{Said, is_good};
 use super::flight::Failed;
 use super::flights::Side;
 use super::settings::Settings;
@@ -133,7 +133,15 @@ impl Pipeline {
                     .into_iter()
                     .flatten()
                     .map(|said| left_of(said, to.now));
-                self.give_nodata(to, place, (Some(own), left.min().unwrap_or(0)), out)
+                // Where the good A decides alone, its chain is shown, whichever came first; else the AAAA's own.
+                let (policy, question) = (&to.settings.policy, &to.query.question);
+                let decides = |said: &&Said| {
+                    let rules = self.rules_along(to, said.answer.chain());
+                    let certain = policy.certain(rules, question.dnssec_ok);
+                    certain.is_some() && !said.stale && is_good(said)
+                };
+                let chain = ipv4.filter(decides).unwrap_or(own);
+                self.give_nodata(to, place, (Some(chain), left.min().unwrap_or(0)), out)
             }
         }
     }

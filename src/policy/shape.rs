@@ -6,7 +6,7 @@
 
 use super::{Policy, RuleSet};
 use crate::config::{Dnssec, Mode};
-use crate::message::{self, Answer, Fate, Hints, Kind, Name, Question, Record, Section};
+use crate::message::{self, Answer, Fate, Hints, Kind, Meaning, Name, Question, Record, Section};
 use std::net::Ipv6Addr;
 
 /// What a rule leaves of the AAAA records in ANSWER.
@@ -91,7 +91,10 @@ impl Policy {
                     }
                     _ => Fate::Keep,
                 });
-                edited.map_or(Sixes::Gone, |answer| Sixes::Fewer(Box::new(answer)))
+                // An A that an upstream put beside the AAAA records answers nothing.
+                edited
+                    .filter(|answer| answer.meaning() == Meaning::Data)
+                    .map_or(Sixes::Gone, |answer| Sixes::Fewer(Box::new(answer)))
             }
         }
     }
