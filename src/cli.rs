@@ -6,6 +6,7 @@
 
 mod attach;
 mod explain;
+mod manager;
 mod run;
 
 use crate::attach::Mode;

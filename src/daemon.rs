@@ -18,7 +18,8 @@ mod streams;
 mod watch;
 
 use crate::config::Config;
-use crate::listen::sockets::{self, BindError, Bound};
+use crate::listen::passed::Passed;
+use crate::listen::sockets::{self, BindError, Bound, Ear};
 use crate::listen::worker::{Parts, Worker};
 use crate::listen::{Clock, Connections, Counter, Errand, Inbox};
 use crate::log::Log;
@@ -31,7 +32,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::{self, JoinHandle};
 use tokio::sync::watch as signal;
 
@@ -56,8 +57,7 @@ pub(crate) struct Shared {
     pub(crate) rules: Arc<metrics::Rules>,
     pub(crate) clock: Clock,
     pub(crate) pulses: Vec<Arc<AtomicU64>>,
-    /// Starting, ready or stopping: it never goes back.
-    pub(crate) stage: AtomicU8,
+    pub(crate) stage: signal::Sender<ready::Stage>,
     /// A worker ended on its own: nothing will be right until somebody restarts us.
     pub(crate) broken: AtomicBool,
     pub(crate) reloads: watch::Reloads,
@@ -105,11 +105,26 @@ impl Daemon {
     /// # Errors
     /// See [`StartError`]. Then nothing runs.
     pub fn start(config: &Config, log: Option<Log>) -> Result<Self, StartError> {
+        Self::start_with(config, log, Passed::default())
+    }
+
+    /// The same by sockets that were passed to this process, as far as `listen` has their addresses.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Then nothing runs.
+    pub(crate) fn start_with(
+        config: &Config,
+        log: Option<Log>,
+        passed: Passed,
+    ) -> Result<Self, StartError> {
         let workers = match config.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let (bound, missing) = bind_all(&config.listen, workers)?;
+        for line in passed.compare(&config.listen) {
+            tracing::warn!("{line}");
+        }
+        let (bound, missing) = bind_all(&config.listen, workers, passed)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
         let admin = config.admin.map(listen_for_admin).transpose()?;
@@ -124,8 +139,8 @@ impl Daemon {
         let (stop, stopped) = signal::channel(false);
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
         for bound in bound {
-            datagrams.push(bound.datagrams);
-            listeners.push(bound.streams);
+            datagrams.extend(bound.datagrams);
+            listeners.extend(bound.streams);
         }
         // The self-query needs an address that is there already.
         let there = addresses.iter().find(|one| !sockets::is_awaited(**one));
@@ -173,6 +188,21 @@ impl Daemon {
     /// Whether a self-query has been answered.
     pub fn is_ready(&self) -> bool {
         self.shared.is_ready()
+    }
+
+    /// Waits until one has been; for good where it never is.
+    pub async fn ready(&self) {
+        self.shared.ready().await;
+    }
+
+    /// Whether every thread has gone round in the last 5 s: one that has not hangs.
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_alive()
+    }
+
+    /// What is wrong with the upstreams and the configuration file, a line each; often nothing.
+    pub fn troubles(&self) -> String {
+        self.shared.troubles()
     }
 
     /// Whether a thread has ended that should not: then the process should end too.
@@ -227,12 +257,12 @@ impl Shared {
             pipeline: Arc::new(pipeline),
             connections: Arc::new(Connections::within(descriptors())),
             inboxes: inboxes.collect::<io::Result<_>>()?,
-            // One for each worker, and the last for streams.
+            // One for each worker, and the last for streams; so are the pulses.
             counts: (0..=workers).map(|_| Arc::default()).collect(),
             rules: Arc::default(),
             clock: Clock::start(),
-            pulses: (0..workers).map(|_| Arc::default()).collect(),
-            stage: AtomicU8::default(),
+            pulses: (0..=workers).map(|_| Arc::default()).collect(),
+            stage: signal::Sender::new(ready::Stage::Starting),
             broken: AtomicBool::new(false),
             reloads: watch::Reloads::default(),
             log,
@@ -267,10 +297,11 @@ impl Shared {
 fn bind_all(
     listen: &[SocketAddr],
     workers: usize,
+    mut passed: Passed,
 ) -> Result<(Vec<Bound>, Vec<BindError>), StartError> {
     let (mut bound, mut missing) = (Vec::new(), Vec::new());
     for address in listen {
-        match sockets::bind(*address, workers) {
+        match sockets::bind(*address, workers, &mut passed) {
             Ok(listener) => bound.push(listener),
             Err(error @ BindError::NoSuchFamily(_)) => missing.push(error),
             Err(error) => return Err(StartError::Bind(error)),
@@ -345,14 +376,13 @@ fn listed(items: &[impl ToString]) -> Option<String> {
 /// A thread for each worker; `datagrams` holds the sockets of each listener.
 fn start_workers(
     shared: &Arc<Shared>,
-    datagrams: Vec<Vec<std::net::UdpSocket>>,
+    datagrams: Vec<Vec<Ear>>,
     streams: &tokio::runtime::Handle,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let mut by_worker: Vec<Vec<std::net::UdpSocket>> =
-        shared.inboxes.iter().map(|_| Vec::new()).collect();
+    let mut by_worker: Vec<Vec<Ear>> = shared.inboxes.iter().map(|_| Vec::new()).collect();
     for listener in datagrams {
-        for (sockets, socket) in by_worker.iter_mut().zip(listener) {
-            sockets.push(socket);
+        for (ears, ear) in by_worker.iter_mut().zip(listener) {
+            ears.push(ear);
         }
     }
     let each = by_worker
@@ -361,14 +391,14 @@ fn start_workers(
         .zip(&shared.counts)
         .zip(&shared.pulses);
     let mut threads = Vec::new();
-    for (number, (((sockets, inbox), counts), pulse)) in each.enumerate() {
+    for (number, (((ears, inbox), counts), pulse)) in each.enumerate() {
         let duty = if number == 0 {
             Duty::Probing
         } else {
             Duty::Plain
         };
         let worker = Worker::new(Parts {
-            sockets,
+            ears,
             pipeline: Arc::clone(&shared.pipeline),
             fetches: Fetches::new(Arc::clone(&shared.pipeline), random()?, duty),
             counter: Counter::new(Arc::clone(counts), Arc::clone(&shared.rules)),

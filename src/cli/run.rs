@@ -1,7 +1,9 @@
 //! `unsix run`: serves until it is told to stop.
 
+use super::manager::Manager;
 use super::{Failure, complain, read};
 use crate::daemon::{Daemon, StartError, Watch};
+use crate::listen::passed::Passed;
 use crate::log;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the daemon.
 pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
+    // Before anything is opened that could take their numbers.
+    let passed = Passed::take();
     let config = read(file.as_deref())?;
+    let passed = passed.map_err(|error| {
+        complain(format_args!(
+            "the sockets that were passed to us (LISTEN_FDS) cannot be taken: {error}"
+        ));
+        Failure::Unavailable
+    })?;
     let log = log::start(config.log.level, config.log.format).map_err(|error| {
         complain(format_args!("the log cannot be started: {error}"));
         Failure::Bug
@@ -24,7 +34,7 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
         complain(StartError::System(error));
         Failure::Unavailable
     })?;
-    let daemon = Daemon::start(&config, Some(log.clone())).map_err(|error| {
+    let daemon = Daemon::start_with(&config, Some(log.clone()), passed).map_err(|error| {
         log.flush();
         complain(&error);
         match error {
@@ -33,8 +43,10 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
         }
     })?;
     let watch = daemon.watch(file, config);
-    let ended = signals.block_on(until_stopped(&daemon, watch));
+    let mut manager = Manager::new();
+    let ended = signals.block_on(until_stopped(&daemon, watch, &mut manager));
     tracing::info!("stopping");
+    manager.stopping();
     let broken = daemon.is_broken();
     daemon.stop();
     log.flush();
@@ -45,17 +57,40 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
 }
 
 /// Signals, the poll of the configuration, and the watch over our own threads.
-async fn until_stopped(daemon: &Daemon, mut watch: Watch) -> std::io::Result<()> {
+async fn until_stopped(
+    daemon: &Daemon,
+    mut watch: Watch,
+    manager: &mut Manager,
+) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut poll = tokio::time::interval(POLL);
+    // Where nobody wants to hear of it, nobody is told.
+    let mut beat = tokio::time::interval(manager.beat.unwrap_or(POLL));
+    let mut ready = false;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            () = daemon.ready(), if !ready => {
+                ready = true;
+                manager.ready(daemon);
+            }
             () = heard(&mut hangup) => {
+                if ready {
+                    manager.reloading();
+                }
                 watch.reload();
+                if ready {
+                    manager.ready(daemon);
+                }
+            }
+            _ = beat.tick(), if manager.beat.is_some() => {
+                // In silence it starts us anew.
+                if daemon.is_alive() {
+                    manager.beat();
+                }
             }
             _ = poll.tick() => {
                 if daemon.is_broken() {
@@ -63,6 +98,9 @@ async fn until_stopped(daemon: &Daemon, mut watch: Watch) -> std::io::Result<()>
                     return Ok(());
                 }
                 watch.poll();
+                if ready {
+                    manager.follow(daemon);
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn pages(shared: &Arc<Shared>) -> Arc<Pages> {
         Path::Live => verdict(
             shared.is_alive(),
             "alive\n",
-            "a worker hangs or has ended\n",
+            "a thread hangs or has ended\n",
         ),
         Path::Ready => shared.readiness(),
     })
@@ -40,6 +40,13 @@ impl Shared {
             "ready\n",
             "not ready: no self-query was answered yet, or we are stopping\n",
         );
+        page.body += &self.troubles();
+        page
+    }
+
+    /// What is wrong with the upstreams and the configuration, a line each.
+    pub(super) fn troubles(&self) -> String {
+        let mut troubles = String::new();
         let settings = self.pipeline.settings();
         for upstream in settings.upstreams().iter() {
             let state = match upstream.state() {
@@ -48,15 +55,15 @@ impl Shared {
                 State::Looping => "leads back to us (a forwarding loop): it is not asked",
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(page.body, "upstream {} {state}", upstream.address);
+            let _ = writeln!(troubles, "upstream {} {state}", upstream.address);
         }
         if let Some(problem) = self.reloads.last_problem() {
             let _ = writeln!(
-                page.body,
+                troubles,
                 "the configuration file was not reloaded: {problem}"
             );
         }
-        page
+        troubles
     }
 
     fn metrics(&self) -> String {

@@ -13,20 +13,33 @@ use tokio::net::UdpSocket;
 impl Shared {
     /// Whether a self-query has been answered.
     pub(super) fn is_ready(&self) -> bool {
-        self.stage.load(Relaxed) == READY
+        *self.stage.borrow() == Stage::Ready
+    }
+
+    /// Waits until one has been.
+    pub(super) async fn ready(&self) {
+        // The sender is ours and lives as long.
+        let _ = self
+            .stage
+            .subscribe()
+            .wait_for(|stage| *stage == Stage::Ready)
+            .await;
     }
 
     /// False where we are stopping already.
     fn enter_service(&self) -> bool {
-        let entered = self
-            .stage
-            .compare_exchange(STARTING, READY, Relaxed, Relaxed);
-        entered.is_ok()
+        self.stage.send_if_modified(|stage| {
+            let starting = *stage == Stage::Starting;
+            if starting {
+                *stage = Stage::Ready;
+            }
+            starting
+        })
     }
 
     /// For good: an answer to the self-query may still be under way.
     pub(super) fn leave_service(&self) {
-        self.stage.store(STOPPING, Relaxed);
+        self.stage.send_replace(Stage::Stopping);
     }
 
     /// Whether a thread has ended that should not.
@@ -34,7 +47,7 @@ impl Shared {
         self.broken.load(Relaxed)
     }
 
-    /// Every worker went round lately.
+    /// Every worker and the thread of streams went round lately.
     pub(super) fn is_alive(&self) -> bool {
         let now = self.clock.now().as_micros();
         let patience = u64::try_from(SILENCE.as_micros()).unwrap_or(u64::MAX);
@@ -100,14 +113,17 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// The stages of a daemon's life.
-const STARTING: u8 = 0;
-const READY: u8 = 1;
-const STOPPING: u8 = 2;
+/// The stages of a daemon's life; it never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Starting,
+    Ready,
+    Stopping,
+}
 
 /// `. NS`, RD=1.
 const ROOT_NS: [u8; 17] = [0x75, 0x36, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
-/// A worker that has not gone round for so long hangs.
+/// A thread that has not gone round for so long hangs.
 const SILENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(100);

@@ -9,8 +9,10 @@ use crate::metrics;
 use crate::pipeline::{Client, Origin, Outcome, Settings, Via};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use tokio::runtime::{self, Handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -65,6 +67,7 @@ impl Streams {
                 self.stopped.clone(),
             ));
         }
+        let pulse = tokio::spawn(beat(Arc::clone(&self.shared)));
         let shared = Arc::clone(&self.shared);
         let ready = tokio::spawn(async move {
             if let Some(first) = self.first {
@@ -76,7 +79,16 @@ impl Streams {
         // Exchanges over streams belong to workers that may still drain.
         let _ = stopped.wait_for(|stopped| *stopped).await;
         ready.abort();
+        pulse.abort();
         Ok(())
+    }
+}
+
+/// So that the watchdog sees that this thread goes round.
+async fn beat(shared: Arc<Shared>) {
+    while let Some(pulse) = shared.pulses.last() {
+        pulse.store(shared.clock.now().as_micros(), Relaxed);
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -163,3 +175,6 @@ fn hand_over(shared: &Shared, incoming: Incoming<'_>, errand: Errand) {
         inbox.leave(errand);
     }
 }
+
+/// How often this thread says that it goes round.
+const BEAT: Duration = Duration::from_secs(1);

@@ -1,20 +1,31 @@
-//! Opens the sockets that clients reach.
+//! The sockets that clients reach: those that were passed to us, and all others opened here.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use super::passed::Passed;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 
-/// The sockets of one address: a datagram socket for each worker, and one for streams.
+/// The sockets of one address. There are several listeners where several were passed to us.
 #[derive(Debug)]
 pub struct Bound {
     /// Where they really stand, the port that the kernel chose included.
     pub address: SocketAddr,
-    /// One for each worker; the kernel spreads clients over them by their addresses (`SO_REUSEPORT`).
-    pub datagrams: Vec<UdpSocket>,
+    /// For UDP, each with a socket for each worker.
+    pub datagrams: Vec<Vec<Ear>>,
     /// For TCP.
-    pub streams: TcpListener,
+    pub streams: Vec<TcpListener>,
+}
+
+/// Where a worker hears datagrams of clients.
+#[derive(Debug)]
+pub struct Ear {
+    /// Its own, so that the kernel spreads clients over the workers by their addresses (`SO_REUSEPORT`), or one
+    /// that all of them share, if it was passed to us.
+    pub socket: UdpSocket,
+    /// Whoever passed it keeps it open: what waits in it when we stop reading is read by the next process.
+    pub kept: bool,
 }
 
 /// Why an address cannot be listened on.
@@ -44,7 +55,7 @@ impl fmt::Display for BindError {
             Self::Other(address, error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 write!(
                     f,
-                    "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE: give it, or change `listen`"
+                    "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE: give it, have systemd open the port (`ListenDatagram=` and `ListenStream=` of unsix.socket), or change `listen`"
                 )
             }
             Self::Other(address, error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -66,14 +77,14 @@ pub fn is_awaited(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V4(v4) if v4.is_link_local())
 }
 
-/// Listens on an address with that many datagram sockets.
+/// Listens on an address for that many workers, by the sockets that were passed for it, if any.
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<Bound, BindError> {
     let mut left = CHOICES;
     loop {
-        match try_bind(address, workers) {
+        match try_bind(address, workers, passed) {
             // The port that the kernel chose for UDP was taken for TCP.
             Err(BindError::Busy(..)) if address.port() == 0 && left > 0 => left -= 1,
             done => return done,
@@ -81,7 +92,7 @@ pub fn bind(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
     }
 }
 
-fn try_bind(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+fn try_bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<Bound, BindError> {
     let fail = |protocol: &'static str| {
         move |error: io::Error| match error.raw_os_error() {
             Some(libc::EADDRINUSE) => BindError::Busy(address, protocol),
@@ -90,28 +101,68 @@ fn try_bind(address: SocketAddr, workers: usize) -> Result<Bound, BindError> {
             _ => BindError::Other(address, error),
         }
     };
-    // Without SO_REUSEPORT first: with it, a second daemon would share the port in silence.
-    let alone = open(address, Type::DGRAM, Share::Alone).map_err(fail("UDP"))?;
-    let address = local_address(&alone).map_err(fail("UDP"))?;
-    drop(alone);
-    let streams = open(address, Type::STREAM, Share::Alone).map_err(fail("TCP"))?;
-    streams.listen(BACKLOG).map_err(fail("TCP"))?;
-    let mut datagrams = Vec::with_capacity(workers);
-    for _ in 0..workers {
-        let socket: UdpSocket = open(address, Type::DGRAM, Share::Workers)
-            .map_err(fail("UDP"))?
-            .into();
-        if address.ip().is_unspecified() {
-            crate::sys::ask_for_local_address(socket.as_fd(), address).map_err(fail("UDP"))?;
-        }
-        crate::sys::do_not_discover_mtu(socket.as_fd(), address).map_err(fail("UDP"))?;
-        datagrams.push(socket);
+    let mut datagrams = Vec::new();
+    for socket in passed.datagrams(address) {
+        datagrams.push(share(&socket, address, workers).map_err(fail("UDP"))?);
+    }
+    let mut streams = passed.streams(address);
+    let mut chosen = address;
+    if datagrams.is_empty() {
+        // Without SO_REUSEPORT first: with it, a second daemon would share the port in silence.
+        let alone = open(address, Type::DGRAM, Share::Alone).map_err(fail("UDP"))?;
+        chosen = local_address(&alone).map_err(fail("UDP"))?;
+    }
+    if streams.is_empty() {
+        let listener = open(chosen, Type::STREAM, Share::Alone).map_err(fail("TCP"))?;
+        listener.listen(BACKLOG).map_err(fail("TCP"))?;
+        streams.push(listener.into());
+    }
+    if datagrams.is_empty() {
+        datagrams.push(each_its_own(chosen, workers).map_err(fail("UDP"))?);
     }
     Ok(Bound {
-        address,
+        address: chosen,
         datagrams,
-        streams: streams.into(),
+        streams,
     })
+}
+
+/// A socket of its own for each worker.
+fn each_its_own(address: SocketAddr, workers: usize) -> io::Result<Vec<Ear>> {
+    let open = |_| {
+        let socket: UdpSocket = open(address, Type::DGRAM, Share::Workers)?.into();
+        prepare(&socket, address)?;
+        Ok(Ear {
+            socket,
+            kept: false,
+        })
+    };
+    (0..workers).map(open).collect()
+}
+
+/// One socket that was passed to us, for all workers.
+fn share(socket: &UdpSocket, address: SocketAddr, workers: usize) -> io::Result<Vec<Ear>> {
+    prepare(socket, address)?;
+    let duplicate = |_| {
+        Ok(Ear {
+            socket: socket.try_clone()?,
+            kept: true,
+        })
+    };
+    (0..workers).map(duplicate).collect()
+}
+
+/// What every datagram socket needs, whoever has opened it.
+fn prepare(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
+    let size = SockRef::from(socket);
+    // A burst waits in the kernel rather than be lost; it grants as much as it allows, and tells twice as much.
+    if size.recv_buffer_size()? < 2 * RECEIVE_BUFFER {
+        size.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
+    if address.ip().is_unspecified() {
+        crate::sys::ask_for_local_address(socket.as_fd(), address)?;
+    }
+    crate::sys::do_not_discover_mtu(socket.as_fd(), address)
 }
 
 /// Whether several sockets stand on one address.
@@ -143,10 +194,6 @@ fn open(address: SocketAddr, kind: Type, share: Share) -> io::Result<Socket> {
     }
     if is_awaited(address) {
         socket.set_freebind_v4(true)?;
-    }
-    if share == Share::Workers {
-        // A burst waits in the kernel rather than be lost; it grants as much as it allows.
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     }
     socket.bind(&address.into())?;
     Ok(socket)

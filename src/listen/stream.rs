@@ -99,9 +99,11 @@ async fn serve_within(
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // First: who is not accepted yet may wait for the next process.
+            biased;
             // An error means that whoever could stop us is gone.
             _ = stop.wait_for(|&stop| stop) => break,
+            accepted = listener.accept() => accepted,
         };
         // The results of connections that are over; nobody wants them.
         while tasks.try_join_next().is_some() {}
@@ -131,6 +133,10 @@ async fn carry(
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.split();
     loop {
+        // Asked first, so that nothing is read once we stop: the workers end when no connection is left.
+        if *stop.borrow() && talk.end_by.is_none() {
+            talk.end();
+        }
         talk.hand_out();
         if talk.is_over() {
             return Ok(());

@@ -7,14 +7,16 @@
 use super::clock::Clock;
 use super::connections::Connections;
 use super::counter::Counter;
+use super::handover::Handover;
 use super::inbox::{Errand, Inbox};
+use super::sockets::Ear;
 use crate::message::Transport;
 use crate::metrics;
 use crate::pipeline::{
     Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Trouble,
     Via,
 };
-use crate::sys::{BATCH, Inbound, Local, Outbound};
+use crate::sys::{Inbound, Local, Outbound};
 use crate::time::Moment;
 use crate::upstream::stream::{self, ExchangeError};
 use crate::upstream::{Datagrams, Heard, Sent};
@@ -22,7 +24,7 @@ use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::hash_map::Entry;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -32,7 +34,7 @@ use tokio::runtime::Handle;
 /// What a worker is made of.
 pub struct Parts {
     /// One socket of each listener, in the listeners' order.
-    pub sockets: Vec<UdpSocket>,
+    pub ears: Vec<Ear>,
     /// Shared with all workers.
     pub pipeline: Arc<Pipeline>,
     /// This worker's fetches.
@@ -62,7 +64,7 @@ pub struct Worker {
     /// What waits to be sent, for each listener.
     outbound: Vec<Outbound>,
     actions: Vec<Action>,
-    draining: Option<Moment>,
+    handover: Handover,
 }
 
 impl Worker {
@@ -76,9 +78,9 @@ impl Worker {
             settings: parts.pipeline.settings(),
             sent: HashMap::default(),
             inbound: Inbound::new(LONGEST),
-            outbound: parts.sockets.iter().map(|_| Outbound::new()).collect(),
+            outbound: parts.ears.iter().map(|_| Outbound::new()).collect(),
             actions: Vec::new(),
-            draining: None,
+            handover: Handover::start(&parts.ears, parts.clock.now()),
             parts,
         })
     }
@@ -93,7 +95,7 @@ impl Worker {
             self.parts.pulse.store(now.as_micros(), Relaxed);
             self.parts.pipeline.catch_up(&mut self.settings);
             let mut busy = false;
-            for listener in 0..self.parts.sockets.len() {
+            for listener in 0..self.parts.ears.len() {
                 busy |= self.serve_clients(listener, now)?;
             }
             busy |= self.hear_upstreams(now)?;
@@ -106,28 +108,45 @@ impl Worker {
                 self.parts.fetches.expire(now, &mut self.actions);
                 self.carry_out(now);
             }
-            if let Some(end) = self.draining
-                && (end <= now || !busy && self.parts.pipeline.in_flight() == 0)
+            if let Some(end) = self.handover.end()
+                && (end <= now || !busy && self.nothing_is_owed())
             {
                 return Ok(());
             }
+            self.handover.next_round(now);
             if !busy {
                 self.sleep(now)?;
             }
         }
     }
 
+    /// Whether a client still waits, whoever leads its fetch: a connection may yet bring what it has read.
+    fn nothing_is_owed(&self) -> bool {
+        self.parts.pipeline.in_flight() == 0 && self.parts.connections.open() == 0
+    }
+
+    /// How many datagrams may be read there at once.
+    fn room(&self, ear: &Ear) -> usize {
+        self.handover.room(ear, self.parts.pipeline.in_flight())
+    }
+
     /// A batch of clients' datagrams; gives whether there were any.
     fn serve_clients(&mut self, listener: usize, now: Moment) -> io::Result<bool> {
+        let room = self.parts.ears.get(listener);
+        let room = room.map_or(0, |ear| self.room(ear));
+        if room == 0 {
+            self.handover.more_may_wait();
+            return Ok(false);
+        }
         let parts = &mut self.parts;
-        let (Some(socket), Some(outbound)) =
-            (parts.sockets.get(listener), self.outbound.get_mut(listener))
+        let (Some(Ear { socket, .. }), Some(outbound)) =
+            (parts.ears.get(listener), self.outbound.get_mut(listener))
         else {
             return Ok(false);
         };
-        match self.inbound.receive(socket.as_fd(), BATCH) {
+        match self.inbound.receive(socket.as_fd(), room) {
             Ok(0) => return Ok(false),
-            Ok(_) => {}
+            Ok(_) => self.handover.more_may_wait(),
             // Of an earlier reply, which a client was not there for: it says nothing about this socket.
             Err(error) if is_of_a_peer(&error) => return Ok(false),
             Err(error) => return Err(error),
@@ -208,7 +227,7 @@ impl Worker {
                     fetches.on(event, now, actions);
                 }
                 Errand::ProbeForLoops => fetches.probe_for_loops(now, actions),
-                Errand::Drain => self.draining = Some(now + GRACE),
+                Errand::Drain => self.handover.stop(now),
             }
         }
     }
@@ -229,8 +248,8 @@ impl Worker {
                 fetches.on(Event::Failed { exchange, trouble }, now, actions);
             });
         }
-        for (socket, outbound) in self.parts.sockets.iter().zip(&mut self.outbound) {
-            outbound.send(socket.as_fd());
+        for (ear, outbound) in self.parts.ears.iter().zip(&mut self.outbound) {
+            outbound.send(ear.socket.as_fd());
         }
     }
 
@@ -311,8 +330,10 @@ impl Worker {
                 interface,
             } => {
                 let listener = usize::from(listener);
-                let socket = self.parts.sockets.get(listener);
-                if let (Some(socket), Some(outbound)) = (socket, self.outbound.get_mut(listener)) {
+                let ear = self.parts.ears.get(listener);
+                if let (Some(Ear { socket, .. }), Some(outbound)) =
+                    (ear, self.outbound.get_mut(listener))
+                {
                     let former = std::mem::replace(outbound.next(socket.as_fd()), reply);
                     self.parts.fetches.recycle(former);
                     outbound.commit(
@@ -330,7 +351,8 @@ impl Worker {
     /// Sleeps until a client, an upstream, an errand or a timer wants something.
     fn sleep(&self, now: Moment) -> io::Result<()> {
         let wake = self.parts.fetches.next_wake();
-        let span = wake.map_or(LONGEST_SLEEP, |wake| wake.since(now).min(LONGEST_SLEEP));
+        let longest = self.handover.longest_sleep();
+        let span = wake.map_or(longest, |wake| wake.since(now).min(longest));
         // Up to the next millisecond: a timer that fires early would only spin.
         let millis = span.as_micros().div_ceil(1000);
         let time = Timespec {
@@ -339,8 +361,8 @@ impl Worker {
         };
         let upstreams = self.datagrams.as_fd();
         let mut waits: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(upstreams, PollFlags::IN)];
-        let clients = self.parts.sockets.iter();
-        waits.extend(clients.map(|socket| PollFd::new(socket, PollFlags::IN)));
+        let clients = self.parts.ears.iter().filter(|ear| self.room(ear) > 0);
+        waits.extend(clients.map(|ear| PollFd::new(&ear.socket, PollFlags::IN)));
         match poll(&mut waits, Some(&time)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -402,11 +424,7 @@ fn log(note: &Note) {
 
 /// The longest query that is read whole; what is longer is no query anybody sends over UDP.
 const LONGEST: usize = 4096;
-/// How long fetches may take to end when the daemon stops.
-const GRACE: Duration = Duration::from_secs(3);
 /// One exchange over a stream (answers.md 10).
 const STREAM_LIMIT: Duration = Duration::from_secs(1);
-/// So that the watchdog sees a pulse.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// Octets of the OPT record at the end of our queries.
 const OPT: usize = 11;

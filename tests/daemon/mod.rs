@@ -16,6 +16,7 @@
 pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod namespace;
 pub(crate) mod ports;
 pub(crate) mod program;

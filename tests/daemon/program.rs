@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -57,12 +58,28 @@ impl Program {
 
     /// Runs by way of a shell, and waits for nothing.
     pub(crate) fn start(config: &Path, script: &str) -> Self {
-        let mut child = Command::new("sh")
-            .args(["-c", script, env!("CARGO_BIN_EXE_unsix"), "run", "--config"])
-            .arg(config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(shell(config, script))
+    }
+
+    /// Runs with these two sockets passed to it, as systemd passes those of `unsix.socket`, and waits for nothing.
+    pub(crate) fn start_with(
+        config: &Path,
+        first: impl Into<OwnedFd>,
+        second: impl Into<OwnedFd>,
+    ) -> Self {
+        let mut command = shell(
+            config,
+            "exec 3<&0 4<&1 0</dev/null 1>/dev/null \
+            && export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=unsix.socket:unsix.socket \
+            && exec \"$0\" \"$@\"",
+        );
+        command.stdin(first.into()).stdout(second.into());
+        Self::of(command)
+    }
+
+    /// Runs a command that becomes the program.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (errors, heard) = (child.stderr.take().unwrap(), lines.clone());
         thread::spawn(move || {
@@ -132,6 +149,15 @@ impl Program {
         let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
         kibibytes.parse::<u64>().unwrap() * 1024
     }
+}
+
+/// A shell that has this script become the program, as `"$0" "$@"`.
+pub(crate) fn shell(config: &Path, script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_unsix"), "run", "--config"])
+        .arg(config);
+    command
 }
 
 impl Drop for Program {
