@@ -194,11 +194,25 @@ fn the_shipped_files_agree_with_each_other() {
     for place in ["/usr/local/bin/unsix", "/etc/unsix/unsix.yaml"] {
         assert!(guide.contains(place), "{place}");
     }
+    let socket = read("deploy/systemd/unsix.socket");
+    for file in ["unsix.service", "unsix.socket", "unsix-attach.service"] {
+        assert!(guide.contains(&format!("deploy/systemd/{file}")), "{file}");
+    }
+    let attach = read("deploy/systemd/unsix-attach.service");
+    assert!(attach.contains("=/usr/local/bin/unsix attach --config /etc/unsix/unsix.yaml\n"));
     // The guide's one address is where both samples for a host listen, and what it puts into resolv.conf.
     for sample in ["config/host.yaml", "config/node.yaml"] {
         let config = Config::read(&read(sample)).unwrap();
         let listen: SocketAddr = "127.0.6.53:53".parse().unwrap();
         assert_eq!(config.listen, [listen], "{sample}");
+    }
+    for protocol in ["Datagram", "Stream"] {
+        let begin = format!("Listen{protocol}=");
+        let listed: Vec<&str> = socket
+            .lines()
+            .filter_map(|line| line.strip_prefix(&begin))
+            .collect();
+        assert_eq!(listed, ["127.0.6.53:53"], "where both samples listen");
     }
     assert!(guide.contains("nameserver 127.0.6.53") && guide.contains("DNS=127.0.6.53"));
     let corefile = read("deploy/coredns/Corefile");
