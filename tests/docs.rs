@@ -204,7 +204,7 @@ fn the_shipped_files_agree_with_each_other() {
     for sample in ["config/host.yaml", "config/node.yaml"] {
         let config = Config::read(&read(sample)).unwrap();
         let listen: SocketAddr = "127.0.6.53:53".parse().unwrap();
-        assert_eq!(config.listen, [listen], "{sample}");
+        assert_eq!(config.listen.first(), Some(&listen), "{sample}");
     }
     for protocol in ["Datagram", "Stream"] {
         let begin = format!("Listen{protocol}=");

@@ -9,9 +9,18 @@ use std::net::SocketAddr;
 use unsix::config::Config;
 use unsix::daemon::Daemon;
 
+/// All of them.
+const SAMPLES: [&str; 5] = [
+    "host.yaml",
+    "node.yaml",
+    "coredns.yaml",
+    "sidecar.yaml",
+    "node-cache.yaml",
+];
+
 #[test]
 fn each_with_other_addresses() {
-    for name in ["host.yaml", "node.yaml", "coredns.yaml"] {
+    for name in SAMPLES {
         let mut config = Config::read(&fs::read_to_string(sample(name)).unwrap()).unwrap();
         let (upstream, cluster) = (Upstream::plain(), Upstream::plain());
         let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();

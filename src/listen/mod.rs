@@ -11,6 +11,7 @@ mod frame;
 mod handover;
 mod inbox;
 pub mod passed;
+mod rights;
 pub mod sockets;
 pub mod stream;
 pub mod worker;

@@ -82,6 +82,9 @@ pub fn is_awaited(address: SocketAddr) -> bool {
 /// # Errors
 /// See [`BindError`].
 pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<Bound, BindError> {
+    if (1..1024).contains(&address.port()) {
+        super::rights::take_up_low_ports();
+    }
     let mut left = CHOICES;
     loop {
         match try_bind(address, workers, passed) {
