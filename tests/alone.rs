@@ -7,7 +7,7 @@
 
 mod daemon;
 
-use daemon::client::{Client, Connection, ask};
+use daemon::client::{Client, ask};
 use daemon::files::Folder;
 use daemon::ports::guess_ports_and_ids;
 use daemon::program::Program;
@@ -129,8 +129,8 @@ fn coredns() {
     let program = Program::serve(&sample("coredns.yaml"));
     serves("10.0.0.7:5300".parse().unwrap(), "10.0.0.7");
     assert!(!first.asked("www.example.").is_empty());
-    let mut connection = Connection::to("127.0.0.1:5300".parse().unwrap());
-    let reply = connection.ask(wire::query(4, "www.example", wire::A));
+    let outside = Client::from("192.0.2.54", "10.0.0.7:5300".parse().unwrap());
+    let reply = outside.ask(&wire::query(4, "www.example", wire::A));
     assert_eq!(
         wire::rcode_of(&reply),
         wire::REFUSED,

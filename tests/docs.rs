@@ -1,5 +1,5 @@
 //! What the documentation says is what the program does. `BLESS=1 cargo test --test docs` rewrites what is
-//! generated: the help texts in `tests/golden/` and the table of metrics in `deploy/README.md`.
+//! generated: the help texts in `tests/golden/` and the table of metrics in `deploy/metrics.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,6 +16,8 @@ const READMES: &[&str] = &[
     "README.md",
     "config/README.md",
     "deploy/README.md",
+    "deploy/kubernetes/README.md",
+    "deploy/metrics.md",
     "benches/README.md",
     "tests/README.md",
 ];
@@ -96,7 +98,7 @@ fn the_readme_names_exactly_the_commands() {
 
 #[test]
 fn the_table_of_metrics_is_current() {
-    const FILE: &str = "deploy/README.md";
+    const FILE: &str = "deploy/metrics.md";
     let expected: Vec<String> = TABLE
         .iter()
         .map(|metric| {
@@ -138,7 +140,7 @@ const METRIC: &str = "| `unsix_";
 #[test]
 fn the_metrics_page_and_its_documentation_agree() {
     let page = metrics_page("{rules: [{hosts: [a.example], name: first}]}").unwrap();
-    let readme = read("deploy/README.md");
+    let readme = read("deploy/metrics.md");
     for metric in TABLE {
         let series = page.lines().any(|line| {
             line.strip_prefix(metric.name)
@@ -161,7 +163,7 @@ fn the_metrics_page_and_its_documentation_agree() {
         for value in values {
             assert!(
                 documented.contains(&format!("`{value}`")),
-                "{label}=\"{value}\" stands nowhere in deploy/README.md"
+                "{label}=\"{value}\" stands nowhere in deploy/metrics.md"
             );
         }
     }

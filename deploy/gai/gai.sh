@@ -23,7 +23,7 @@ undo() {
 }
 
 nap=
-trap 'kill $nap; undo; exit 0' TERM INT
+trap '[ -z "$nap" ] || kill "$nap" || true; undo; exit 0' TERM INT
 undo
 # A last line without its end would swallow ours.
 [ -z "$(tail -c 1 "$file" 2>/dev/null)" ] || echo >>"$file"
