@@ -100,65 +100,82 @@ pub(crate) fn ports() {
         .iter()
         .filter(|container| !container.attaches())
     {
-        let (shape, config) = (container.shape, container.config());
-        let admin = config.admin.expect("probes ask it");
-        let metrics = if shape == "coredns-sidecar" {
-            "unsix-metrics"
-        } else {
-            "metrics"
-        };
+        probes(container);
+        objects(container);
+    }
+    image();
+    targets();
+}
+
+/// The kubelet asks where the admin listener is.
+fn probes(container: &Container) {
+    let (shape, config) = (container.shape, container.config());
+    let admin = config.admin.expect("probes ask it");
+    let metrics = if shape == "coredns-sidecar" {
+        "unsix-metrics"
+    } else {
+        "metrics"
+    };
+    assert_eq!(
+        container.port(metrics),
+        Some(admin.port().into()),
+        "{shape}"
+    );
+    for (probe, page) in [("livenessProbe", "/live"), ("readinessProbe", "/ready")] {
+        let get = &container.spec[probe]["httpGet"];
+        if shape == "coredns-sidecar" && probe == "readinessProbe" {
+            assert!(get.is_null(), "it would take CoreDNS out of its Service");
+            continue;
+        }
         assert_eq!(
-            container.port(metrics),
-            Some(admin.port().into()),
+            (text(get, "/port"), text(get, "/path")),
+            (metrics, page),
             "{shape}"
         );
-        for (probe, page) in [("livenessProbe", "/live"), ("readinessProbe", "/ready")] {
-            let get = &container.spec[probe]["httpGet"];
-            if shape == "coredns-sidecar" && probe == "readinessProbe" {
-                assert!(get.is_null(), "it would take CoreDNS out of its Service");
-                continue;
-            }
-            assert_eq!(
-                (text(get, "/port"), text(get, "/path")),
-                (metrics, page),
-                "{shape}"
-            );
-            // The kubelet asks at the pod's address, unless told another.
-            let loopback = admin.ip().is_loopback();
-            assert_eq!(
-                get["host"],
-                if loopback {
-                    json!(admin.ip())
-                } else {
-                    Value::Null
-                },
-                "{shape}"
-            );
-        }
-        let objects = documents(&kustomized(shape));
-        for service in of_kind(&objects, "Service") {
-            for port in list(service, "/spec/ports") {
-                assert_eq!(port["port"], 53);
-                let listens = container
-                    .port(text(port, "/targetPort"))
-                    .expect("a port of the container");
-                let all = config
-                    .listen
-                    .iter()
-                    .all(|address| u64::from(address.port()) == listens);
-                assert!(all, "{shape}: {listens}");
-            }
-        }
-        for policy in of_kind(&objects, "NetworkPolicy") {
-            let rules = list(policy, "/spec/ingress").iter();
-            for port in rules.flat_map(|rule| list(rule, "/ports")) {
-                assert!(
-                    container.port(text(port, "/port")).is_some(),
-                    "{shape}: {port}"
-                );
-            }
+        // The kubelet asks at the pod's address, unless told another.
+        let loopback = admin.ip().is_loopback();
+        assert_eq!(
+            get["host"],
+            if loopback {
+                json!(admin.ip())
+            } else {
+                Value::Null
+            },
+            "{shape}"
+        );
+    }
+}
+
+/// Services and policies lead to ports that the container has.
+fn objects(container: &Container) {
+    let (shape, config) = (container.shape, container.config());
+    let objects = documents(&kustomized(shape));
+    for service in of_kind(&objects, "Service") {
+        for port in list(service, "/spec/ports") {
+            assert_eq!(port["port"], 53);
+            let listens = container
+                .port(text(port, "/targetPort"))
+                .expect("a port of the container");
+            let all = config
+                .listen
+                .iter()
+                .all(|address| u64::from(address.port()) == listens);
+            assert!(all, "{shape}: {listens}");
         }
     }
+    for policy in of_kind(&objects, "NetworkPolicy") {
+        let rules = list(policy, "/spec/ingress").iter();
+        for port in rules.flat_map(|rule| list(rule, "/ports")) {
+            assert!(
+                container.port(text(port, "/port")).is_some(),
+                "{shape}: {port}"
+            );
+        }
+    }
+}
+
+/// The image listens where the configuration in it says.
+fn image() {
     let image = read("deploy/container/Dockerfile");
     let file = image
         .lines()
@@ -176,6 +193,10 @@ pub(crate) fn ports() {
     ] {
         assert!(image.contains(line), "Dockerfile: {line}");
     }
+}
+
+/// Whoever leads CoreDNS to the sidecar names its address.
+fn targets() {
     let sidecar = Config::read(&read("config/sidecar.yaml")).unwrap().listen[0];
     for place in [
         "deploy/coredns/Corefile",

@@ -2,7 +2,11 @@
 //!
 //! Only tools that are here are used, none is downloaded; what is missing is said in the test's name.
 
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic fails the test"
+)]
 
 mod built;
 mod containers;
