@@ -1,5 +1,8 @@
 //! Asks the daemon whether it is well: who are you, and what do you say of a host whose IPv6 addresses are to go?
 
+use super::fault::Fault;
+use super::plan::{NO_FRONT, front_of};
+use crate::config::Config;
 use crate::message::{
     Answer, Ask, Judgement, Kind, Meaning, Name, Rcode, Transport, judge, write_query,
 };
@@ -14,31 +17,33 @@ use tokio::time::timeout;
 
 /// Where and for what to ask.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Canary {
+pub struct Canary {
     /// Whom to ask.
-    pub(super) at: SocketAddr,
+    pub at: SocketAddr,
     /// The address to ask from, where the kernel's own choice would be another than that of real questions.
-    pub(super) from: Option<IpAddr>,
+    pub from: Option<IpAddr>,
     /// The name whose TXT record the daemon answers itself.
-    pub(super) name: Name,
+    pub name: Name,
     /// A host that has IPv4, and no IPv6 any more.
-    pub(super) witness: Option<Name>,
+    pub witness: Option<Name>,
 }
 
 /// Who answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its version.
+    pub version: String,
     /// The user it runs as.
-    pub(super) uid: u32,
+    pub uid: u32,
 }
 
 /// What is wrong with the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub enum Wrong {
     /// It cannot be asked.
     Unreachable(SocketAddr, io::ErrorKind),
     /// Not all was answered in time.
-    Silent(SocketAddr),
+    Silent(SocketAddr, Duration),
     /// It does not serve this client.
     Refused(SocketAddr, IpAddr),
     /// Somebody else answers, or one with other rules.
@@ -53,7 +58,9 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(at, kind) => write!(f, "{at} cannot be asked: {kind}"),
-            Self::Silent(at) => write!(f, "{at} did not answer within 500 ms"),
+            Self::Silent(at, limit) => {
+                write!(f, "{at} did not answer within {} ms", limit.as_millis())
+            }
             Self::Refused(at, from) => write!(
                 f,
                 "{at} refuses clients at {from}: add that address to `access.allow`"
@@ -69,10 +76,26 @@ impl fmt::Display for Wrong {
 }
 
 impl Canary {
-    /// Asks all at once, and waits 500 ms at most.
-    pub(super) async fn ask(&self) -> Result<Identity, Wrong> {
-        let silent = |_| Err(Wrong::Silent(self.at));
-        timeout(LIMIT, self.talk()).await.unwrap_or_else(silent)
+    /// The daemon of this configuration, where it listens. Without a witness it is asked for what it knows itself.
+    ///
+    /// # Errors
+    /// It listens on no address that is always there.
+    pub fn of(config: &Config) -> Result<Self, Fault> {
+        Ok(Self {
+            at: front_of(config).ok_or(Fault::NoListener(NO_FRONT))?,
+            from: None,
+            name: config.canary(),
+            witness: None,
+        })
+    }
+
+    /// Asks all at once, and waits so long at most.
+    ///
+    /// # Errors
+    /// Whatever keeps the answer from being the right one.
+    pub async fn ask(&self, limit: Duration) -> Result<Identity, Wrong> {
+        let silent = |_| Err(Wrong::Silent(self.at, limit));
+        timeout(limit, self.talk()).await.unwrap_or_else(silent)
     }
 
     async fn talk(&self) -> Result<Identity, Wrong> {
@@ -105,7 +128,10 @@ impl Canary {
                 _ if answer.rcode() == Rcode::REFUSED => return Err(Wrong::Refused(self.at, own)),
                 (Kind::TXT, _) => identity = answer.records().find_map(|record| read(record.rdata)),
                 (Kind::A, Meaning::Data) | (Kind::AAAA, Meaning::NoData) => {}
-                (Kind::AAAA, Meaning::Data) => odd = Err(Wrong::Ipv6(host.to_string())),
+                // Who has no IPv4 keeps its IPv6.
+                (Kind::AAAA, Meaning::Data) => {
+                    odd = odd.and_then(|()| Err(Wrong::Ipv6(host.to_string())));
+                }
                 (_, _) => odd = Err(Wrong::NoIpv4(host.to_string(), answer.rcode())),
             }
         }
@@ -139,22 +165,20 @@ fn find(open: &[(u16, Ask)], heard: &[u8]) -> Option<(usize, Arc<Answer>)> {
 
 /// The attributes of the TXT record (RFC 1464).
 fn read(mut rdata: &[u8]) -> Option<Identity> {
-    let (mut version, mut uid) = (false, None);
+    let (mut version, mut uid) = (None, None);
     while let [length, rest @ ..] = rdata {
         let (text, after) = rest.split_at_checked(usize::from(*length))?;
         let (key, value) = std::str::from_utf8(text).ok()?.split_once('=')?;
         match key {
-            "version" => version = true,
+            "version" => version = Some(value.to_owned()),
             "uid" => uid = value.parse().ok(),
             _ => {}
         }
         rdata = after;
     }
-    let identity = |uid| Identity { uid };
-    uid.filter(|_| version).map(identity)
+    let (version, uid) = (version?, uid?);
+    Some(Identity { version, uid })
 }
-
-const LIMIT: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

@@ -46,7 +46,8 @@ fn refused(error: io::Error) -> Fault {
     Fault::Refused("the link unsix0 cannot be set up", error)
 }
 
-fn index() -> io::Result<u32> {
+/// The number of the link of our name.
+pub(super) fn index() -> io::Result<u32> {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     Ok(name_to_index(&any, NAME)?)
 }

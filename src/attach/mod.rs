@@ -6,7 +6,8 @@
 //! [`advice()`], changes nothing and says what to do.
 //!
 //! What to do is decided without IO: [`plan()`] from the configuration and from what the host is (`host`), `machine`
-//! from how the daemon answered its canary (`canary`). The loop that carries it out is [`watch()`].
+//! from how the daemon answered its canary ([`Canary`]). The loop that carries it out is [`watch()`]. What stands of it
+//! others see by [`Standing`].
 
 mod advice;
 mod canary;
@@ -18,11 +19,14 @@ mod machine;
 mod plan;
 mod redirect;
 mod resolved;
+mod standing;
 mod table;
 mod watch;
 
 pub use advice::advice;
+pub use canary::{Canary, Identity, Wrong};
 pub use fault::{Cause, Fault};
 pub use host::Host;
 pub use plan::{Mode, Plan, Way, plan};
+pub use standing::Standing;
 pub use watch::{Attachment, watch};

@@ -63,7 +63,9 @@ pub enum Way {
 /// # Errors
 /// A [`Fault`] for the first thing that is in the way.
 pub fn plan(mode: Mode, config: &Config, host: &Host) -> Result<Plan, Fault> {
-    let canary = config.canary().ok_or(Fault::NoZone)?;
+    if config.zones().is_empty() {
+        return Err(Fault::NoZone);
+    }
     for address in &config.listen {
         if let Some((_, owner)) = FOREIGN.iter().find(|(ip, _)| address.ip() == *ip) {
             return Err(Fault::Foreign(*address, owner));
@@ -86,11 +88,10 @@ pub fn plan(mode: Mode, config: &Config, host: &Host) -> Result<Plan, Fault> {
         Mode::Redirect => redirect(config, host)?,
         Mode::Auto | Mode::Print => Way::Print,
     };
-    let front = front(config, IpAddr::is_ipv4).or_else(|| front(config, IpAddr::is_ipv6));
     Ok(Plan {
         way,
-        front: front.ok_or(Fault::NoListener(NO_FRONT))?,
-        canary,
+        front: front_of(config).ok_or(Fault::NoListener(NO_FRONT))?,
+        canary: config.canary(),
         witnesses: config.witnesses(),
     })
 }
@@ -172,6 +173,11 @@ fn servers(config: &Config, host: &Host) -> Result<Vec<IpAddr>, Fault> {
     Ok(servers.iter().map(SocketAddr::ip).collect())
 }
 
+/// The listener at which the daemon of a configuration is asked how it is.
+pub(super) fn front_of(config: &Config) -> Option<SocketAddr> {
+    front(config, IpAddr::is_ipv4).or_else(|| front(config, IpAddr::is_ipv6))
+}
+
 /// The first listener of a family that is there before anything is attached.
 fn front(config: &Config, family: impl Fn(&IpAddr) -> bool) -> Option<SocketAddr> {
     let there = |address: &SocketAddr| {
@@ -230,7 +236,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }
 
-const NO_FRONT: &str = "listen: attach asks unsix how it is at an address that is always there: add \"127.0.6.53:53\", and restart unsix";
+pub(super) const NO_FRONT: &str = "listen: unsix is asked how it is at an address that is always there: add \"127.0.6.53:53\", and restart unsix";
 const NO_LINK_ADDRESS: &str = "listen: systemd-resolved reaches unsix at a link-local address: add \"169.254.6.53:53\", and restart unsix";
 const NO_IPV4: &str = "listen: /etc/resolv.conf names an IPv4 server, and unsix listens on no IPv4 address to lead its questions to: add \"127.0.6.53:53\", and restart unsix";
 const NO_IPV6: &str = "listen: /etc/resolv.conf names an IPv6 server, and unsix listens on no IPv6 address to lead its questions to: add \"[::1]:5300\", and restart unsix";

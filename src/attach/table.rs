@@ -94,6 +94,19 @@ pub(super) fn probe() -> io::Result<()> {
     reply.recv_one().map(drop).map_err(|error| plain(&error))
 }
 
+/// Whether a table of our name stands.
+pub(super) fn stands() -> io::Result<bool> {
+    let mut socket = NetlinkSocket::new();
+    let mut request = Request::new().op_gettable_do(&header());
+    request.encode().push_name(NAME);
+    let mut reply = socket.request(&request)?;
+    match reply.recv_one().map_err(|error| plain(&error)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The error behind a reply, its number kept.
 pub(super) fn plain(error: &ReplyError) -> io::Error {
     match error.as_io_error().raw_os_error() {

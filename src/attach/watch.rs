@@ -152,7 +152,7 @@ impl Attachment {
         let (one, other) = tokio::join!(ask(canaries.next()), ask(canaries.next()));
         let both = [one, other].into_iter().flatten();
         let asked = both.reduce(Result::and);
-        let asked = asked.unwrap_or(Err(Wrong::Silent(self.plan.front)));
+        let asked = asked.unwrap_or(Err(Wrong::Silent(self.plan.front, LIMIT)));
         match &asked {
             Ok(_) => self.said = None,
             Err(wrong) => {
@@ -285,7 +285,7 @@ impl Drop for Attachment {
 
 async fn ask(canary: Option<Canary>) -> Option<Result<Identity, Wrong>> {
     match canary {
-        Some(canary) => Some(canary.ask().await),
+        Some(canary) => Some(canary.ask(LIMIT).await),
         None => None,
     }
 }
@@ -322,9 +322,11 @@ fn claim() -> Result<Option<UnixListener>, Fault> {
 }
 
 /// The name, in the abstract space.
-const NAME: &str = "unsix-attach";
+pub(super) const NAME: &str = "unsix-attach";
 /// How often the canary is asked.
 const BEAT: Duration = Duration::from_millis(500);
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_millis(500);
 /// Witnesses that take turns.
 const MOST_WITNESSES: usize = 4;
 const DNS_PORT: u16 = 53;

@@ -38,7 +38,7 @@ pub struct Settings {
     all: Servers,
     routes: HashMap<Box<[u8]>, Servers>,
     special: Special,
-    canary: Option<Name>,
+    canary: Name,
 }
 
 impl Settings {
@@ -123,10 +123,8 @@ impl Settings {
 
     /// What kind of special name this is, unless a route for its zone or below claims it; the canary is always ours.
     pub(super) fn special(&self, question: &Question) -> Option<Found> {
-        if let Some(canary) = &self.canary
-            && canary.wire() == question.name.wire()
-        {
-            return Some(Found::canary(*canary));
+        if self.canary.wire() == question.name.wire() {
+            return Some(Found::canary(self.canary));
         }
         let found = self.special.find(&question.name)?;
         match self.route(&question.name) {
