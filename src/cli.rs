@@ -1,107 +1,31 @@
 //! The command line: what can be said to `unsix`, and how it ends.
 //!
-//! Exit codes are those of sysexits(3): 0 all is well, 64 the command line is wrong, 69 an address cannot be
-//! listened on or the host lacks something, 70 a fault of ours, 74 the output cannot be written, 77 rights are
-//! missing, 78 the configuration is wrong or cannot be read.
+//! Exit codes: 0 all is well, 1 what was looked at is not, and those of sysexits(3): 64 the command line is wrong, 69
+//! an address cannot be listened on or the host lacks something, 70 a fault of ours, 74 the output cannot be written,
+//! 77 rights are missing, 78 the configuration is wrong or cannot be read.
 
+mod arguments;
 mod attach;
 mod explain;
+mod health;
 mod manager;
 mod run;
+mod status;
+mod verify;
 
-use crate::attach::Mode;
 use crate::config::Config;
-use clap::{Args, Parser, Subcommand};
+use arguments::{Arguments, Attach, Command, Explain};
+use clap::{CommandFactory, Parser};
+use clap_complete::{Shell, generate};
 use std::fmt;
 use std::io::{ErrorKind, Write};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-
-/// A caching DNS forwarder that keeps broken IPv6 addresses of configured hosts from its clients.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Examples:
-  unsix                                 serve 127.0.0.1:5300 and [::1]:5300 with the preset docker-hub
-  unsix --config /etc/unsix/unsix.yaml  serve as the file says
-  unsix explain registry-1.docker.io    what would a client be told?
-
-Without a command it runs. Exit codes: 0 all is well, 64 the command line is wrong, 69 an address
-cannot be listened on or the host lacks something, 70 a fault of unsix, 77 rights are missing,
-78 the configuration is wrong or cannot be read."
-)]
-struct Arguments {
-    #[command(flatten)]
-    run: Run,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve DNS until SIGTERM or Ctrl-C; SIGHUP reloads the configuration.
-    #[command(after_help = "Example: unsix run --config /etc/unsix/unsix.yaml")]
-    Run(Run),
-    /// Tell everything that is wrong with a configuration file, and start nothing.
-    #[command(after_help = "Example: unsix check /etc/unsix/unsix.yaml
-Each mistake is a line `FILE:line:column: option: what is wrong and what to write`; the exit code is then 78.")]
-    Check {
-        /// The configuration file.
-        file: PathBuf,
-    },
-    /// Ask the upstreams and tell step by step what a client would be told, and why.
-    #[command(
-        after_help = "Example: unsix explain registry-1.docker.io AAAA --client 10.0.0.7
-It asks by itself, on a free port of its own: no unsix needs to run, and one that runs is left alone."
-    )]
-    Explain(Explain),
-    /// Lead this host's questions to a running unsix, and away from it whenever that is not well.
-    #[command(
-        after_help = "Example: sudo unsix attach --config /etc/unsix/unsix.yaml
-It runs until SIGTERM or Ctrl-C, writes no file, and however it ends nothing of it is left.
-It needs uid 0 with CAP_NET_ADMIN as its only capability; `--mode print` needs neither."
-    )]
-    Attach(Attach),
-    /// Print the JSON schema of the configuration file, which editors load.
-    #[command(after_help = "Example: unsix schema > unsix.schema.json")]
-    Schema,
-}
-
-#[derive(Args)]
-struct Run {
-    /// The configuration file; without one every option is at its default.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct Explain {
-    /// The name to ask for.
-    name: String,
-    /// The record type.
-    #[arg(value_name = "TYPE", default_value = "AAAA")]
-    kind: String,
-    /// The address of the client that would ask.
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    client: IpAddr,
-    /// The configuration file; without one every option is at its default.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct Attach {
-    /// How to attach.
-    #[arg(long, value_enum, default_value = "auto")]
-    mode: Mode,
-    /// The configuration file that unsix runs with; without one every option is at its default.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
 
 /// Why the program ends otherwise than well.
 enum Failure {
+    /// What was looked at is not well.
+    Unhealthy,
     /// The command line is wrong.
     Usage,
     /// An address cannot be listened on, or nobody answers.
@@ -119,6 +43,7 @@ enum Failure {
 impl From<Failure> for ExitCode {
     fn from(failure: Failure) -> Self {
         Self::from(match failure {
+            Failure::Unhealthy => 1,
             Failure::Usage => 64,
             Failure::Unavailable => 69,
             Failure::Bug => 70,
@@ -127,6 +52,11 @@ impl From<Failure> for ExitCode {
             Failure::Config => 78,
         })
     }
+}
+
+/// Every command and option, as manual pages are made from them.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Does what the command line says.
@@ -149,6 +79,10 @@ pub fn main() -> ExitCode {
         Some(Command::Check { file }) => check(&file),
         Some(Command::Explain(explain)) => explain::explain(&explain),
         Some(Command::Attach(attach)) => attach::attach(attach),
+        Some(Command::Status { json, config }) => status::status(config, json),
+        Some(Command::Verify { hosts, config }) => verify::verify(hosts, config),
+        Some(Command::Healthcheck { config }) => health::healthcheck(config),
+        Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Schema) => print(&Config::schema()),
     };
     done.map_or_else(Into::into, |()| ExitCode::SUCCESS)
@@ -163,6 +97,13 @@ fn check(file: &Path) -> Result<(), Failure> {
         counted(rules, "rule"),
         counted(routes, "route")
     ))
+}
+
+/// Prints the script by which a shell completes commands and options.
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    generate(shell, &mut command(), "unsix", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }
 
 /// Prints what was asked for. A reader that has seen enough (`| head`) is no fault.

@@ -12,6 +12,7 @@ mod daemon;
 
 mod ends;
 mod outage;
+mod people;
 mod refusals;
 mod ways;
 mod world;
@@ -51,6 +52,9 @@ const TESTS: &[Test] = &[
     Test { name: "what_is_in_the_way_is_named", resolved: false, run: refusals::named },
     Test { name: "a_resolv_conf_that_leads_nowhere_is_named", resolved: false, run: refusals::resolv_conf },
     Test { name: "what_stands_already_is_left_alone", resolved: true, run: refusals::taken },
+    Test { name: "people_are_told_what_a_redirection_does", resolved: false, run: people::redirected },
+    Test { name: "people_are_told_what_a_link_does", resolved: true, run: people::resolved },
+    Test { name: "who_is_nobody_is_told_what_is_hidden", resolved: false, run: people::nobody },
     Test { name: "there_is_one_attach", resolved: true, run: refusals::second },
 ];
 

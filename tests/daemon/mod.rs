@@ -21,6 +21,7 @@ pub(crate) mod namespace;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod samples;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 

@@ -185,9 +185,11 @@ fn image() {
     let (dns, admin) = (config.listen[0].port(), config.admin.unwrap().port());
     let exposed = format!("\nEXPOSE {dns}/udp {dns}/tcp {admin}/tcp\n");
     let command = format!("CMD [\"run\", \"--config\", \"{place}\"]");
+    let health = format!(" CMD [\"/unsix\", \"healthcheck\", \"--config\", \"{place}\"]\n");
     for line in [
         &exposed,
         &command,
+        &health,
         "\nUSER 65532:65532\n",
         "\nENTRYPOINT [\"/unsix\"]\n",
     ] {

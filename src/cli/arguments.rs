@@ -1,0 +1,133 @@
+//! Every command and option, with the text that its help shows.
+
+use super::verify::Target;
+use crate::attach::Mode;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A caching DNS forwarder that keeps broken IPv6 addresses of configured hosts from its clients.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  unsix                                 serve 127.0.0.1:5300 and [::1]:5300 with the preset docker-hub
+  unsix --config /etc/unsix/unsix.yaml  serve as the file says
+  unsix explain registry-1.docker.io    what would a client be told?
+
+Without a command it runs. Exit codes: 0 all is well, 1 what was looked at is not, 64 the command line
+is wrong, 69 an address cannot be listened on or the host lacks something, 70 a fault of unsix, 77 rights
+are missing, 78 the configuration is wrong or cannot be read."
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) run: Run,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Serve DNS until SIGTERM or Ctrl-C; SIGHUP reloads the configuration.
+    #[command(after_help = "Example: unsix run --config /etc/unsix/unsix.yaml")]
+    Run(Run),
+    /// Tell everything that is wrong with a configuration file, and start nothing.
+    #[command(after_help = "Example: unsix check /etc/unsix/unsix.yaml
+Each mistake is a line `FILE:line:column: option: what is wrong and what to write`; the exit code is then 78.")]
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Ask the upstreams and tell step by step what a client would be told, and why.
+    #[command(
+        after_help = "Example: unsix explain registry-1.docker.io AAAA --client 10.0.0.7
+It asks by itself, on a free port of its own: no unsix needs to run, and one that runs is left alone."
+    )]
+    Explain(Explain),
+    /// Lead this host's questions to a running unsix, and away from it whenever that is not well.
+    #[command(
+        after_help = "Example: sudo unsix attach --config /etc/unsix/unsix.yaml
+It runs until SIGTERM or Ctrl-C, writes no file, and however it ends nothing of it is left.
+It needs uid 0 with CAP_NET_ADMIN as its only capability; `--mode print` needs neither."
+    )]
+    Attach(Attach),
+    /// Tell whether unsix runs and is well, who is led to it, whom it asks and what it did.
+    #[command(after_help = "Example: unsix status
+Who is not root is not shown everything; the last lines say what, and why.
+Exit codes: 0 it is well, 1 it is not.")]
+    Status {
+        /// As one JSON object, whose names stay.
+        #[arg(long)]
+        json: bool,
+        /// The configuration file that unsix runs with; without one /etc/unsix/unsix.yaml, if it is there.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Look hosts up as every program here does, connect to what comes back, and tell whether the fix acts.
+    #[command(
+        after_help = "Example: unsix verify registry-1.docker.io auth.docker.io
+It asks by getaddrinfo of the system, then makes a TCP and a TLS connection to each address, and sends nothing.
+Exit codes: 0 all hosts are told IPv4 alone and it works, 1 one is not."
+    )]
+    Verify {
+        /// A host, with its port if that is not 443.
+        #[arg(value_name = "HOST[:PORT]", required = true)]
+        hosts: Vec<Target>,
+        /// The configuration file whose rules should act; without one /etc/unsix/unsix.yaml, if it is there.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Tell in one line whether the running unsix answers, within 2 seconds; for containers.
+    #[command(after_help = "Example: HEALTHCHECK CMD [\"/unsix\", \"healthcheck\"]
+Exit codes: 0 it is healthy, 1 it is not. That upstreams fail is told, and makes it no less healthy.")]
+    Healthcheck {
+        /// The configuration file that unsix runs with; without one /etc/unsix/unsix.yaml, if it is there.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the script by which a shell completes commands and options.
+    #[command(after_help = "Examples:
+  unsix completions bash > /usr/share/bash-completion/completions/unsix
+  unsix completions zsh > /usr/share/zsh/vendor-completions/_unsix
+  unsix completions fish > /usr/share/fish/vendor_completions.d/unsix.fish")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the JSON schema of the configuration file, which editors load.
+    #[command(after_help = "Example: unsix schema > unsix.schema.json")]
+    Schema,
+}
+
+#[derive(Args)]
+pub(super) struct Run {
+    /// The configuration file; without one every option is at its default.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Explain {
+    /// The name to ask for.
+    pub(super) name: String,
+    /// The record type.
+    #[arg(value_name = "TYPE", default_value = "AAAA")]
+    pub(super) kind: String,
+    /// The address of the client that would ask.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(super) client: IpAddr,
+    /// The configuration file; without one every option is at its default.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Attach {
+    /// How to attach.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) mode: Mode,
+    /// The configuration file that unsix runs with; without one every option is at its default.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
