@@ -1,9 +1,11 @@
 //! What the documentation says is what the program does. `BLESS=1 cargo test --test docs` rewrites what is
-//! generated: the help texts in `tests/golden/` and the table of metrics in `deploy/metrics.md`.
+//! generated: the help texts in `tests/golden/`, the manual pages in `deploy/man/` and the table in `deploy/metrics.md`.
 
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,15 +75,27 @@ fn help_texts_are_current() {
         };
         let found = help(&words);
         assert!(found.contains("Example"), "{command}: shows no example");
-        if std::env::var_os("BLESS").is_some() {
-            fs::write(path(&file), &found).unwrap();
-        }
-        let expected = fs::read_to_string(path(&file)).unwrap_or_default();
-        assert!(
-            found == expected,
-            "{file} is old: run BLESS=1 cargo test --test docs\n{found}"
-        );
+        is_current(&file, &found);
     }
+}
+
+/// Packagers install the pages as they are: no program need run to make them.
+#[test]
+fn manual_pages_are_current() {
+    // Every command has `--help`: there is no page for `help`.
+    let mut command = unsix::cli::command().disable_help_subcommand(true);
+    command.build();
+    let mut made = BTreeSet::new();
+    for command in command.get_subcommands().chain([&command]) {
+        let name = command
+            .get_display_name()
+            .unwrap_or_else(|| command.get_name());
+        let file = format!("deploy/man/{name}.1");
+        is_current(&file, &manual_page(command, name).unwrap());
+        made.insert(path(file));
+    }
+    let found = files(&path("deploy/man")).into_iter().collect();
+    assert_eq!(made, found, "a page for each command, and no other");
 }
 
 #[test]
@@ -131,6 +145,51 @@ fn the_table_of_metrics_is_current() {
     assert_eq!(
         found, expected,
         "{FILE}: run BLESS=1 cargo test --test docs"
+    );
+}
+
+/// The page of a command. What the help ends with are lines of their own.
+fn manual_page(command: &clap::Command, name: &str) -> io::Result<String> {
+    let page = Man::new(command.clone())
+        .title(name.to_uppercase())
+        .source(concat!("unsix ", env!("CARGO_PKG_VERSION")))
+        .manual("unsix");
+    let mut text = Vec::new();
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    if command.has_subcommands() {
+        page.render_subcommands_section(&mut text)?;
+    }
+    let mut end = Roff::new();
+    end.control("SH", ["EXAMPLES AND NOTES"]).control("nf", []);
+    let after = command.get_after_help().map(ToString::to_string);
+    for line in after.unwrap_or_default().lines() {
+        end.text([roman(line)]);
+    }
+    end.control("fi", []);
+    if name != "unsix" {
+        end.control("SH", ["SEE ALSO"]).text([roman("unsix(1)")]);
+    }
+    end.to_writer(&mut text)?;
+    // Each section begins by defining the same string: once is enough.
+    let text = String::from_utf8_lossy(&text);
+    let defined = Roff::new().render();
+    Ok(defined.clone() + &text.replace(&defined, ""))
+}
+
+/// The text of a generated file, which BLESS writes.
+#[track_caller]
+fn is_current(file: &str, found: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(path(file), found).expect("the tree can be written");
+    }
+    let expected = fs::read_to_string(path(file)).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{file} is old: run BLESS=1 cargo test --test docs\n{found}"
     );
 }
 
@@ -298,7 +357,7 @@ fn commands_of(help: &str) -> Vec<String> {
 }
 
 /// The metrics of a daemon that nobody has asked anything yet; its upstream never answers.
-fn metrics_page(config: &str) -> std::io::Result<String> {
+fn metrics_page(config: &str) -> io::Result<String> {
     let upstream = UdpSocket::bind(PORT_0)?;
     let config = Config {
         listen: vec![PORT_0],
