@@ -1,18 +1,15 @@
 //! Whoever ends, and however: names that are none of ours go on resolving, and nothing is left.
 
+use crate::daemon::host::{FIGURE, resolved as program};
 use crate::daemon::program::Program;
 use crate::daemon::{millis, now, until};
 use crate::outage::Observer;
-use crate::resolved as program;
 use crate::world::{
     LISTED, OTHER, PROVIDER, Server, ask_servers, attach, is_as_before, is_cured, nothing_is_left,
     provider, run, systemd_resolved, usual,
 };
 use rustix::process::Signal;
 use std::time::Duration;
-
-/// How a line begins that tells a figure.
-pub(crate) const FIGURE: &str = "figure: ";
 
 /// Longer than this no other name may fail.
 const PROMISED: Duration = Duration::from_secs(3);

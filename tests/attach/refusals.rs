@@ -1,8 +1,8 @@
 //! What is in the way is named in one line with the next step, and nothing half done is left.
 
+use crate::daemon::host::resolved as program;
 use crate::daemon::program::Program;
 use crate::daemon::until;
-use crate::resolved as program;
 use crate::world::{
     PROVIDER, Server, ask_servers, attach, attach_once, config, is_as_before, nothing_is_left,
     provider, run, shell, systemd_resolved, usual, write,

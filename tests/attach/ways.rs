@@ -1,8 +1,8 @@
 //! Each way in: who asks us then, and who does not.
 
 use crate::daemon::client::Client;
+use crate::daemon::host::resolved as program;
 use crate::daemon::until;
-use crate::resolved as program;
 use crate::world::{
     ANOTHER, LISTED, OTHER, PROVIDER, PROVIDER6, ask_servers, at, attach, config, is_as_before,
     is_cured, lookup, nothing_is_left, provider, run, shell, sixes, sixes_over_tcp, start_run,

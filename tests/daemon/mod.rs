@@ -15,6 +15,7 @@
 
 pub(crate) mod client;
 pub(crate) mod files;
+pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod namespace;
