@@ -17,7 +17,7 @@ mod refusals;
 mod ways;
 mod world;
 
-use daemon::host::{Need, Suite, Test};
+use daemon::host::{Need, Suite, TUN, Test};
 use std::process::ExitCode;
 
 #[rustfmt::skip]
@@ -56,7 +56,7 @@ static SUITE: Suite = Suite {
         Need::Program("knotd", "knot"),
         Need::Program("setpriv", "util-linux"),
         Need::Program("dbus-daemon", "dbus"),
-        Need::Tun,
+        TUN,
     ],
     tests: TESTS,
     heading: "\nWhoever ends, and how long names failed:",

@@ -37,23 +37,35 @@ pub(crate) const OTHER: &str = "quay.io";
 /// The user of the daemon, who is nobody else here.
 const USER: &str = "4253";
 
-/// A server that ends with the test.
-pub(crate) struct Server(Child);
+/// A server that ends with the test, and tells what it said if that failed.
+pub(crate) struct Server {
+    child: Child,
+    log: String,
+}
 
 impl Server {
     pub(crate) fn start(command: &mut Command, log: &str) -> Self {
         let out = File::create(log).unwrap();
         let err = out.try_clone().unwrap();
         let command = command.stdin(Stdio::null()).stdout(out).stderr(err);
-        Self(command.spawn().unwrap())
+        Self {
+            child: command.spawn().unwrap(),
+            log: log.to_owned(),
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = fs::read(&self.log).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            eprintln!("{}, latest line first: {last:#?}", self.log);
+        }
     }
 }
 

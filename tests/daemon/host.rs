@@ -37,11 +37,14 @@ pub(crate) struct Test {
 pub(crate) enum Need {
     /// A program, and the Debian package it comes with.
     Program(&'static str, &'static str),
-    /// The device that TUN links are made with.
-    Tun,
+    /// Something of the kernel's, and where it would be, in one of these places.
+    Kernel(&'static str, &'static [&'static str]),
     /// systemd-resolved, which may only be unpacked: installing it changes the machine's own resolver.
     Resolved,
 }
+
+/// The device that TUN links are made with.
+pub(crate) const TUN: Need = Need::Kernel("/dev/net/tun", &["/dev/net/tun"]);
 
 impl Suite {
     /// Runs what the command line asks for, and prints the figures with `--nocapture`.
@@ -103,8 +106,9 @@ impl Need {
                 let reason = format!("no {program}, install {package}");
                 find(program).is_none().then_some((reason, true))
             }
-            Self::Tun => {
-                (!Path::new("/dev/net/tun").exists()).then(|| ("no /dev/net/tun".to_owned(), false))
+            Self::Kernel(what, places) => {
+                let here = places.iter().any(|place| Path::new(place).exists());
+                (!here).then(|| (format!("no {what}"), false))
             }
             Self::Resolved => resolved().is_none().then(|| {
                 let reason = "no systemd-resolved, name one in SYSTEMD_RESOLVED";

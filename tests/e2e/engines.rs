@@ -16,6 +16,8 @@ root = "/run/containerd/root"
 state = "/run/containerd/state"
 [grpc]
   address = "/run/containerd/socket"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/run/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".containerd]

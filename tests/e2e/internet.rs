@@ -9,6 +9,10 @@ use std::process::Command;
 /// Whom clients here trust.
 pub(crate) const CA: &str = "/run/pki/ca.pem";
 
+/// An image of Docker Hub's, and one of quay.io's.
+pub(crate) const IMAGE: &str = "library/hello";
+pub(crate) const OTHER_IMAGE: &str = "acme/hello";
+
 /// What docker-registry said.
 const SAID: &str = "/run/registry/said";
 
@@ -54,13 +58,13 @@ impl Internet {
             SAID,
         );
         let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/seed.py");
-        for (host, image) in [(LISTED, "library/hello"), (OTHER, "acme/hello")] {
-            until("the image is in the registry", || {
-                let mut python = outside("timeout");
-                python.args(["20", "python3", "-I", seed, CA, host, image]);
-                python.output().unwrap().status.success().then_some(())
-            });
-        }
+        until("the images are in the registry", || {
+            let mut python = outside("timeout");
+            python.args(["20", "python3", "-I", seed, CA]);
+            let images = [(LISTED, IMAGE), (OTHER, OTHER_IMAGE)];
+            python.args(images.map(|(host, image)| format!("{host}/{image}")));
+            python.output().unwrap().status.success().then_some(())
+        });
         Self {
             _knot: knot,
             _registry: registry,

@@ -22,13 +22,21 @@ mod pulls;
 mod resolvers;
 mod ways;
 
-use daemon::host::{Need, Suite, Test};
+use daemon::host::{Need, Suite, TUN, Test};
 use engines::Kind::{Containerd, Dockerd};
 use std::process::ExitCode;
 use ways::Way::{Dnsmasq, Redirect, ResolvConf, Resolved, Unbound};
 
 const CONTAINERD: Need = Need::Program("containerd", "containerd");
 const DOCKERD: Need = Need::Program("dockerd", "docker.io");
+/// Without them dockerd does not start.
+const CGROUPS: Need = Need::Kernel(
+    "cgroups",
+    &[
+        "/sys/fs/cgroup/cgroup.controllers",
+        "/sys/fs/cgroup/devices",
+    ],
+);
 const DNSMASQ: Need = Need::Program("dnsmasq", "dnsmasq-base");
 const MUSL: Need = Need::Program("musl-gcc", "musl-tools");
 const NODE: Need = Need::Program("node", "nodejs");
@@ -43,11 +51,11 @@ const TESTS: &[Test] = &[
     Test { name: "containerd_pulls_by_redirect", needs: &[CONTAINERD], run: || pulls::fails_then_works(Containerd, Redirect) },
     Test { name: "containerd_pulls_behind_unbound", needs: &[CONTAINERD, UNBOUND], run: || pulls::fails_then_works(Containerd, Unbound) },
     Test { name: "containerd_pulls_behind_dnsmasq", needs: &[CONTAINERD, DNSMASQ], run: || pulls::fails_then_works(Containerd, Dnsmasq) },
-    Test { name: "dockerd_pulls_by_resolv_conf", needs: &[CONTAINERD, DOCKERD], run: || pulls::fails_then_works(Dockerd, ResolvConf) },
-    Test { name: "dockerd_pulls_by_resolved", needs: &[CONTAINERD, DOCKERD, Need::Resolved], run: || pulls::fails_then_works(Dockerd, Resolved) },
-    Test { name: "dockerd_pulls_by_redirect", needs: &[CONTAINERD, DOCKERD], run: || pulls::fails_then_works(Dockerd, Redirect) },
-    Test { name: "dockerd_pulls_behind_unbound", needs: &[CONTAINERD, DOCKERD, UNBOUND], run: || pulls::fails_then_works(Dockerd, Unbound) },
-    Test { name: "dockerd_pulls_behind_dnsmasq", needs: &[CONTAINERD, DOCKERD, DNSMASQ], run: || pulls::fails_then_works(Dockerd, Dnsmasq) },
+    Test { name: "dockerd_pulls_by_resolv_conf", needs: &[CONTAINERD, DOCKERD, CGROUPS], run: || pulls::fails_then_works(Dockerd, ResolvConf) },
+    Test { name: "dockerd_pulls_by_resolved", needs: &[CONTAINERD, DOCKERD, CGROUPS, Need::Resolved], run: || pulls::fails_then_works(Dockerd, Resolved) },
+    Test { name: "dockerd_pulls_by_redirect", needs: &[CONTAINERD, DOCKERD, CGROUPS], run: || pulls::fails_then_works(Dockerd, Redirect) },
+    Test { name: "dockerd_pulls_behind_unbound", needs: &[CONTAINERD, DOCKERD, CGROUPS, UNBOUND], run: || pulls::fails_then_works(Dockerd, Unbound) },
+    Test { name: "dockerd_pulls_behind_dnsmasq", needs: &[CONTAINERD, DOCKERD, CGROUPS, DNSMASQ], run: || pulls::fails_then_works(Dockerd, Dnsmasq) },
     Test { name: "curl_hangs_then_works", needs: &[], run: || clients::hangs_then_works(clients::CURL) },
     Test { name: "python_hangs_then_works", needs: &[], run: || clients::hangs_then_works(clients::PYTHON) },
     Test { name: "node_hangs_then_works", needs: &[NODE], run: || clients::hangs_then_works(clients::NODE) },
@@ -73,7 +81,7 @@ static SUITE: Suite = Suite {
         Need::Program("openssl", "openssl"),
         Need::Program("python3", "python3"),
         Need::Program("curl", "curl"),
-        Need::Tun,
+        TUN,
     ],
     tests: TESTS,
     heading: pulls::HEADING,

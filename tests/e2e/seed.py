@@ -1,6 +1,6 @@
-"""Puts an image of one small layer into the registry on 127.0.0.1:443, by the OCI distribution API.
+"""Puts images of one small layer into the registry on 127.0.0.1:443, by the OCI distribution API.
 
-Arguments: the file of the CA, the host's name, the image's name."""
+Arguments: the file of the CA, then each image with its host."""
 
 import gzip
 import hashlib
@@ -12,53 +12,63 @@ import ssl
 import sys
 import tarfile
 
-CA, HOST, IMAGE = sys.argv[1:]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-class Connection(http.client.HTTPSConnection):
-    """To loopback, under the host's name."""
+class Registry(http.client.HTTPSConnection):
+    """One image's place, by a connection to loopback under the host's name."""
+
+    def __init__(self, trust, host, image):
+        super().__init__(host)
+        self.trust, self.image = trust, image
 
     def connect(self):
         plain = socket.create_connection(("127.0.0.1", 443), 5)
-        self.sock = ssl.create_default_context(cafile=CA).wrap_socket(plain, server_hostname=HOST)
+        self.sock = self.trust.wrap_socket(plain, server_hostname=self.host)
+
+    def call(self, method, path, body=None, kind="application/octet-stream"):
+        self.request(method, path, body, {"Content-Type": kind})
+        response = self.getresponse()
+        said = response.read()
+        if response.status >= 300:
+            sys.exit(f"{method} {path}: {response.status} {said[:200]}")
+        return response
+
+    def blob(self, content, kind):
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        place = self.call("POST", f"/v2/{self.image}/blobs/uploads/").getheader("Location")
+        place = place[place.index("/v2/"):]
+        self.call("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", content)
+        return {"mediaType": kind, "digest": digest, "size": len(content)}
+
+    def put(self, layer):
+        digest = "sha256:" + hashlib.sha256(layer).hexdigest()
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["/hello"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest]},
+        }
+        packed = gzip.compress(layer, mtime=0)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self.blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "layers": [self.blob(packed, "application/vnd.oci.image.layer.v1.tar+gzip")],
+        }
+        self.call("PUT", f"/v2/{self.image}/manifests/latest", json.dumps(manifest), MANIFEST)
 
 
-def call(method, path, body=None, kind="application/octet-stream"):
-    connection = Connection(HOST)
-    connection.request(method, path, body, {"Content-Type": kind})
-    response = connection.getresponse()
-    said = response.read()
-    if response.status >= 300:
-        sys.exit(f"{method} {path}: {response.status} {said[:200]}")
-    return response
+def layer(text):
+    octets = io.BytesIO()
+    with tarfile.open(fileobj=octets, mode="w") as archive:
+        entry = tarfile.TarInfo("hello.txt")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+    return octets.getvalue()
 
 
-def blob(content, kind):
-    digest = "sha256:" + hashlib.sha256(content).hexdigest()
-    place = call("POST", f"/v2/{IMAGE}/blobs/uploads/").getheader("Location")
-    place = place[place.index("/v2/"):]
-    call("PUT", f"{place}{'&' if '?' in place else '?'}digest={digest}", content)
-    return {"mediaType": kind, "digest": digest, "size": len(content)}
-
-
-layer = io.BytesIO()
-with tarfile.open(fileobj=layer, mode="w") as archive:
-    text = f"hello from {HOST}\n".encode()
-    entry = tarfile.TarInfo("hello.txt")
-    entry.size = len(text)
-    archive.addfile(entry, io.BytesIO(text))
-layer = layer.getvalue()
-config = {
-    "architecture": "amd64",
-    "os": "linux",
-    "config": {"Cmd": ["/hello"]},
-    "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
-}
-manifest = {
-    "schemaVersion": 2,
-    "mediaType": MANIFEST,
-    "config": blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
-    "layers": [blob(gzip.compress(layer, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip")],
-}
-call("PUT", f"/v2/{IMAGE}/manifests/latest", json.dumps(manifest), MANIFEST)
+trust = ssl.create_default_context(cafile=sys.argv[1])
+for name in sys.argv[2:]:
+    host, image = name.split("/", 1)
+    Registry(trust, host, image).put(layer(f"hello from {host}\n".encode()))
