@@ -15,9 +15,9 @@ mod daemon;
 mod world;
 
 mod clients;
+mod ends;
 mod engines;
 mod internet;
-mod leftovers;
 mod pulls;
 mod resolvers;
 mod ways;
@@ -65,8 +65,10 @@ const TESTS: &[Test] = &[
     Test { name: "resolvers_by_redirect", needs: &[MUSL, GO], run: || resolvers::lose_nothing_else(Redirect) },
     Test { name: "resolvers_behind_unbound", needs: &[MUSL, GO, UNBOUND], run: || resolvers::lose_nothing_else(Unbound) },
     Test { name: "resolvers_behind_dnsmasq", needs: &[MUSL, GO, DNSMASQ], run: || resolvers::lose_nothing_else(Dnsmasq) },
-    Test { name: "nothing_is_left_of_resolved", needs: &[Need::Resolved], run: || leftovers::none_of_both_killed(Resolved) },
-    Test { name: "nothing_is_left_of_redirect", needs: &[], run: || leftovers::none_of_both_killed(Redirect) },
+    Test { name: "containerd_outlives_us_by_resolved", needs: &[CONTAINERD, Need::Resolved], run: || ends::an_engine_goes_on(Resolved) },
+    Test { name: "containerd_outlives_us_by_redirect", needs: &[CONTAINERD], run: || ends::an_engine_goes_on(Redirect) },
+    Test { name: "nothing_is_left_of_resolved", needs: &[Need::Resolved], run: || ends::nothing_is_left(Resolved) },
+    Test { name: "nothing_is_left_of_redirect", needs: &[], run: || ends::nothing_is_left(Redirect) },
 ];
 
 static SUITE: Suite = Suite {
