@@ -39,6 +39,8 @@ pub(crate) enum Need {
     Program(&'static str, &'static str),
     /// Something of the kernel's, and where it would be, in one of these places.
     Kernel(&'static str, &'static [&'static str]),
+    /// A file that this environment variable names.
+    Named(&'static str, &'static str),
     /// systemd-resolved, which may only be unpacked: installing it changes the machine's own resolver.
     Resolved,
 }
@@ -109,6 +111,11 @@ impl Need {
             Self::Kernel(what, places) => {
                 let here = places.iter().any(|place| Path::new(place).exists());
                 (!here).then(|| (format!("no {what}"), false))
+            }
+            Self::Named(what, variable) => {
+                let here = env::var_os(variable).is_some_and(|file| Path::new(&file).is_file());
+                let reason = format!("no {what}, name one in {variable}");
+                (!here).then_some((reason, true))
             }
             Self::Resolved => resolved().is_none().then(|| {
                 let reason = "no systemd-resolved, name one in SYSTEMD_RESOLVED";

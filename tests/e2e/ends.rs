@@ -76,10 +76,10 @@ pub(crate) fn an_engine_goes_on(way: Way) {
         end.comes_to(&led);
         let failed = longest_failure(&engine);
         println!(
-            "{FIGURE}{}, {}: {OTHER} could not be pulled from for {:.2} s at most",
+            "{FIGURE}{OTHER} fails for {:.2} s: {}, {}",
+            failed.as_secs_f64(),
             way.name(),
-            end.name(),
-            failed.as_secs_f64()
+            end.name()
         );
         assert!(failed < PROMISED, "{}: {failed:?}", end.name());
         assert!(is_as_before(), "{}", end.name());

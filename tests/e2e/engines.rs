@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-const CONTAINERD: &str = "/run/containerd/socket";
+pub(crate) const CONTAINERD: &str = "/run/containerd/socket";
 const DOCKERD: &str = "/run/docker/socket";
 
 const CONTAINERD_CONFIG: &str = r#"version = 2

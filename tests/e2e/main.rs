@@ -17,6 +17,7 @@ mod world;
 mod clients;
 mod ends;
 mod engines;
+mod image;
 mod internet;
 mod pulls;
 mod resolvers;
@@ -27,6 +28,7 @@ use engines::Kind::{Containerd, Dockerd};
 use std::process::ExitCode;
 use ways::Way::{Dnsmasq, Redirect, ResolvConf, Resolved, Unbound};
 
+const BUILDAH: Need = Need::Program("buildah", "buildah");
 const CONTAINERD: Need = Need::Program("containerd", "containerd");
 const DOCKERD: Need = Need::Program("dockerd", "docker.io");
 /// Without them dockerd does not start.
@@ -40,6 +42,9 @@ const CGROUPS: Need = Need::Kernel(
 const DNSMASQ: Need = Need::Program("dnsmasq", "dnsmasq-base");
 const MUSL: Need = Need::Program("musl-gcc", "musl-tools");
 const NODE: Need = Need::Program("node", "nodejs");
+const SETCAP: Need = Need::Program("setcap", "libcap2-bin");
+const STRIP: Need = Need::Program("strip", "binutils");
+const STATIC: Need = Need::Named("static unsix", image::PROGRAM);
 const UNBOUND: Need = Need::Program("unbound", "unbound");
 /// Runs Go programs from their source: the resolver and the TLS of Go without its compiler.
 const GO: Need = Need::Program("yaegi", "yaegi");
@@ -67,6 +72,7 @@ const TESTS: &[Test] = &[
     Test { name: "resolvers_behind_dnsmasq", needs: &[MUSL, GO, DNSMASQ], run: || resolvers::lose_nothing_else(Dnsmasq) },
     Test { name: "containerd_outlives_us_by_resolved", needs: &[CONTAINERD, Need::Resolved], run: || ends::an_engine_goes_on(Resolved) },
     Test { name: "containerd_outlives_us_by_redirect", needs: &[CONTAINERD], run: || ends::an_engine_goes_on(Redirect) },
+    Test { name: "the_image_cures_its_engine", needs: &[CONTAINERD, CGROUPS, BUILDAH, SETCAP, STRIP, STATIC], run: image::containerd_runs_it },
     Test { name: "nothing_is_left_of_resolved", needs: &[Need::Resolved], run: || ends::nothing_is_left(Resolved) },
     Test { name: "nothing_is_left_of_redirect", needs: &[], run: || ends::nothing_is_left(Redirect) },
 ];

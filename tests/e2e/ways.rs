@@ -8,10 +8,11 @@ use crate::world::{
     systemd_resolved, write,
 };
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Where the daemon listens.
-const UNSIX: &str = "127.0.6.53";
+pub(crate) const UNSIX: &str = "127.0.6.53";
 
 /// The samples for a host whose resolv.conf is written by hand, and for one that `unsix attach` leads.
 const BY_HAND: &str = include_str!("../../config/host.yaml");
@@ -109,12 +110,7 @@ impl Host {
         let (daemon, attach) = match self.way {
             Way::Resolved => attached("resolved"),
             Way::Redirect => attached("redirect"),
-            Way::ResolvConf | Way::Unbound | Way::Dnsmasq => {
-                let ours = format!("\nupstreams: [{PROVIDER}]\n");
-                let text = BY_HAND.replace("\nupstreams: [192.0.2.53, 192.0.2.54]\n", &ours);
-                assert!(text.contains(&ours) && text.contains(UNSIX), "{text}");
-                (run(&config(&text)), None)
-            }
+            Way::ResolvConf | Way::Unbound | Way::Dnsmasq => (run(&by_hand()), None),
         };
         match self.way {
             Way::Resolved | Way::Redirect => {}
@@ -128,6 +124,14 @@ impl Host {
         until("IPv6 is gone where it should", || is_cured().then_some(()));
         Led { daemon, attach }
     }
+}
+
+/// The sample for a host, with the provider's name server in it.
+pub(crate) fn by_hand() -> PathBuf {
+    let ours = format!("\nupstreams: [{PROVIDER}]\n");
+    let text = BY_HAND.replace("\nupstreams: [192.0.2.53, 192.0.2.54]\n", &ours);
+    assert!(text.contains(&ours) && text.contains(UNSIX), "{text}");
+    config(&text)
 }
 
 fn attached(mode: &str) -> (Program, Option<Program>) {
