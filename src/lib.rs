@@ -25,6 +25,8 @@
 //!      sys/ : system calls that no safe wrapper has; all there is of unsafe code
 //! ```
 //!
+//! [`probe`] stands by itself: it finds out whether the server at an address is alive, and knows no other room.
+//!
 //! [`attach`] stands beside the house, a process of its own: it leads a host's questions to a running daemon, and away from
 //! it whenever that is not well. It knows the daemon by what it answers, and decides without IO as `pipeline` does.
 //!
@@ -76,6 +78,7 @@ pub mod message;
 pub mod metrics;
 pub mod pipeline;
 pub mod policy;
+pub mod probe;
 mod sys;
 pub mod time;
 pub mod upstream;

@@ -13,6 +13,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("policy",   &["config", "message"]),
     ("cache",    &["config", "message"]),
     ("pipeline", &["cache", "config", "message", "policy"]),
+    ("probe",    &[]),
     ("sys",      &[]),
     ("upstream", &["config", "message", "metrics", "sys"]),
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
