@@ -1,9 +1,9 @@
 //! What the commands for people say of a host before, during and after.
 
+use crate::daemon::host::resolved as program;
 use crate::daemon::program::run as call;
 use crate::daemon::tls::{TlsServer, tarpit};
 use crate::daemon::until;
-use crate::resolved as program;
 use crate::world::{
     LISTED, PROVIDER, ask_servers, attach, config, lookup, provider, run, shell, systemd_resolved,
 };
