@@ -78,7 +78,7 @@ impl Engine {
             until("dockerd answers", || {
                 Path::new(DOCKERD)
                     .exists()
-                    .then(|| docker("GET", "_ping").ok())?
+                    .then(|| docker("GET", "_ping", &[]).ok())?
             });
         }
         Self {
@@ -92,10 +92,10 @@ impl Engine {
         let begun = now();
         let result = match self.kind {
             Kind::Containerd => cri("ImageService/PullImage", &image_spec(image)),
-            Kind::Dockerd => docker(
-                "POST",
-                &format!("images/create?fromImage={image}&tag=latest"),
-            ),
+            Kind::Dockerd => {
+                let path = format!("images/create?fromImage={image}&tag=latest");
+                docker("POST", &path, &[]).map(drop)
+            }
         };
         Pull {
             result,
@@ -106,7 +106,7 @@ impl Engine {
     pub(crate) fn remove(&self, image: &str) {
         let removed = match self.kind {
             Kind::Containerd => cri("ImageService/RemoveImage", &image_spec(image)),
-            Kind::Dockerd => docker("DELETE", &format!("images/{image}:latest")),
+            Kind::Dockerd => docker("DELETE", &format!("images/{image}:latest"), &[]).map(drop),
         };
         removed.unwrap();
     }
@@ -158,16 +158,17 @@ fn image_spec(image: &str) -> Vec<u8> {
     message
 }
 
-/// A call of the Docker client's. What goes wrong late stands in the body.
-fn docker(method: &str, path: &str) -> Result<(), String> {
+/// A call of the Docker client's, with what curl sends along, and what dockerd says. What goes wrong late stands in the body.
+pub(crate) fn docker(method: &str, path: &str, body: &[&str]) -> Result<String, String> {
     let output = curl(DOCKERD)
         .args(["--request", method, "--write-out", " status=%{http_code}"])
+        .args(body)
         .arg(format!("http://localhost/v1.41/{path}"))
         .output()
         .unwrap();
     let said = text(&output);
-    match said.contains(" status=200") && !said.contains("errorDetail") {
-        true => Ok(()),
+    match said.contains(" status=20") && !said.contains("errorDetail") {
+        true => Ok(said),
         false => Err(said.replace("\\\"", "\"")),
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::daemon::client::ask;
 use crate::daemon::program::Program;
-use crate::daemon::{millis, wire};
-use crate::engines::{CONTAINERD, Engine, Kind};
+use crate::daemon::{millis, until, wire};
+use crate::engines::{CONTAINERD, Engine, Kind, docker};
 use crate::internet::{IMAGE, Internet, OTHER_IMAGE};
 use crate::pulls::PROMPT;
 use crate::ways::{UNSIX, Way, by_hand};
-use crate::world::{LISTED, OTHER, ask_servers, is_cured, shell, write};
+use crate::world::{LISTED, OTHER, ask_servers, is_cured, provider, shell, write};
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread::sleep;
 
 /// Which environment variable names the program that is in the image: one with the C library inside.
@@ -21,6 +22,9 @@ const ARCHIVE: &str = "/run/image/archive.tar";
 
 /// Where the image keeps its configuration.
 const CONFIG: &str = "/etc/unsix/unsix.yaml";
+
+/// What containerd does not run by itself, and dockerd does: the HEALTHCHECK of the image.
+const HEALTHCHECK: &[&str] = &["/unsix", "healthcheck", "--config", CONFIG];
 
 /// buildah makes the image in /run/image, and keeps what it needs there.
 const BUILD: &str = "cd /run/image && exec 2>&1; \
@@ -69,6 +73,16 @@ impl Container {
         Self { id, program }
     }
 
+    /// The exit code of its own healthcheck.
+    fn health(&self) -> Option<i32> {
+        static COUNT: AtomicU16 = AtomicU16::new(0);
+        let exec = format!("healthcheck-{}", COUNT.fetch_add(1, Relaxed));
+        let mut command = ctr();
+        command.args(["task", "exec", "--exec-id", &exec, self.id]);
+        let status = command.args(HEALTHCHECK).status().unwrap();
+        status.code()
+    }
+
     fn signal(&self, signal: &str) {
         // It may have ended already.
         let _ = ctr()
@@ -115,6 +129,12 @@ pub(crate) fn containerd_runs_it() {
     assert_eq!(count(LISTED, wire::AAAA), 0);
     assert_ne!(count(LISTED, wire::A), 0);
     assert_ne!(count(OTHER, wire::AAAA), 0);
+
+    assert_eq!(as_it_comes.health(), Some(0));
+    as_it_comes.signal("SIGSTOP");
+    assert_eq!(as_it_comes.health(), Some(1));
+    as_it_comes.signal("SIGCONT");
+    assert_eq!(as_it_comes.health(), Some(0));
     // Its first process has no default action for signals.
     as_it_comes.signal("SIGTERM");
     assert_eq!(as_it_comes.program.ends(), Some(0));
@@ -134,4 +154,81 @@ pub(crate) fn containerd_runs_it() {
         pull.result.unwrap();
         assert!(pull.took < PROMPT, "{:?}", pull.took);
     }
+}
+
+/// A container of dockerd's. It ends with the test.
+struct Watched;
+
+/// The image's own check, sooner. Nothing is said of what is run, so that is the image's.
+const CONTAINER: &str = r#"{"Image": "unsix.test/unsix:e2e", "Healthcheck": {"Interval": 1000000000},
+    "HostConfig": {"NetworkMode": "host", "ReadonlyRootfs": true, "CgroupParent": "/"}}"#;
+
+impl Watched {
+    fn run() -> Self {
+        let json = ["--header", "Content-Type: application/json", "--data"];
+        docker(
+            "POST",
+            "containers/create?name=watched",
+            &[&json[..], &[CONTAINER]].concat(),
+        )
+        .unwrap();
+        let watched = Self;
+        docker("POST", "containers/watched/start", &[]).unwrap();
+        watched
+    }
+
+    fn signal(&self, signal: &str) {
+        docker(
+            "POST",
+            &format!("containers/watched/kill?signal={signal}"),
+            &[],
+        )
+        .unwrap();
+    }
+
+    /// Waits until dockerd finds it so.
+    fn becomes(&self, status: &str) {
+        until(status, || {
+            let said = docker("GET", "containers/watched/json", &[]).unwrap();
+            said.contains(&format!("\"Health\":{{\"Status\":\"{status}\""))
+                .then_some(())
+        });
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // dockerd may have ended already, and its containers with it.
+        let _ = docker("DELETE", "containers/watched?force=true", &[]);
+    }
+}
+
+/// dockerd runs the healthcheck that the archive carries, and goes by it.
+pub(crate) fn dockerd_watches_it() {
+    let _provider = provider();
+    let _host = Way::ResolvConf.without_us();
+    let _engine = Engine::start(Kind::Dockerd);
+    build();
+    let archive = format!("@{ARCHIVE}");
+    let tar = [
+        "--header",
+        "Content-Type: application/x-tar",
+        "--data-binary",
+        &archive,
+    ];
+    docker("POST", "images/load", &tar).unwrap();
+    let image = docker("GET", &format!("images/{NAME}/json"), &[]).unwrap();
+    let check = serde_json::to_string(HEALTHCHECK).unwrap();
+    let check = check.replace('[', "[\"CMD\",");
+    assert!(
+        image.contains(&format!("\"Healthcheck\":{{\"Test\":{check},")),
+        "{image}"
+    );
+
+    let watched = Watched::run();
+    watched.becomes("healthy");
+    watched.signal("SIGSTOP");
+    watched.becomes("unhealthy");
+    watched.signal("SIGCONT");
+    watched.becomes("healthy");
 }
