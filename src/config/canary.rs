@@ -1,6 +1,6 @@
 //! What an attachment needs to know of the rules: their zones, and the names that show whether they act.
 
-use super::{Config, Mode, Pattern};
+use super::{Config, Mode, Pattern, When};
 use crate::message::Name;
 use foldhash::{HashSet, HashSetExt};
 
@@ -35,7 +35,10 @@ impl Config {
     /// Hosts known by name that lose every IPv6 address whoever asks, those of presets first within their rule.
     pub fn witnesses(&self) -> Vec<Name> {
         let rules = self.rules.iter().filter(|rule| {
-            rule.mode == Mode::Enforce && rule.addresses.is_empty() && rule.clients.is_empty()
+            rule.mode == Mode::Enforce
+                && rule.when == When::Always
+                && rule.addresses.is_empty()
+                && rule.clients.is_empty()
         });
         let mut seen = HashSet::new();
         let mut names = Vec::new();
@@ -77,6 +80,7 @@ mod tests {
             ("the wider zone", "rules: [{hosts: [x.b.example]}, {hosts: [.b.example]}]", "b.example.", "_unsix.b.example.", "x.b.example. b.example."),
             ("only counted", "rules: [{hosts: [a.example], mode: report}, {hosts: [b.example]}]", "b.example.", "_unsix.b.example.", "b.example."),
             ("every name", "rules: [{hosts: [.]}]", ".", "_unsix.", ""),
+            ("only while broken", "rules: [{hosts: [a.example], when: broken}]", "a.example.", "_unsix.a.example.", ""),
             ("by addresses alone", "rules: [{addresses: ['2600:1f18::/32']}]", "", "_unsix.invalid.", ""),
             ("not for everyone", "rules: [{hosts: [a.example], clients: [10.0.0.0/8]}]", "a.example.", "_unsix.a.example.", ""),
         ];

@@ -20,7 +20,7 @@ mod tree;
 mod values;
 
 pub use names::Pattern;
-pub use options::{Cname, Dnssec, Format, Level, Mode};
+pub use options::{Cname, Dnssec, Format, Initial, Level, Mode, When};
 
 use crate::message::Name;
 use ipnet::{IpNet, Ipv6Net};
@@ -42,6 +42,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The first that matches wins; at most 128, their names unique.
     pub rules: Vec<Rule>,
+    /// How hosts of rules with [`When::Broken`] are probed.
+    pub probe: ProbeOptions,
     /// The cache's size and times.
     pub cache: CacheOptions,
     /// Clients that are served.
@@ -65,6 +67,29 @@ pub struct Route {
     pub zones: Vec<Name>,
     /// At least one.
     pub upstreams: Vec<SocketAddr>,
+}
+
+/// How hosts are probed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeOptions {
+    /// Between two probes of a host; never less than `timeout`.
+    pub interval: Duration,
+    /// How long a server may be silent.
+    pub timeout: Duration,
+    /// Failures in a row that break.
+    pub fall: u8,
+    /// Successes in a row that heal.
+    pub rise: u8,
+    /// The least time broken.
+    pub min_broken: Duration,
+    /// Bounds the TTLs that clients see of hosts under [`When::Broken`].
+    pub managed_ttl: Duration,
+    /// Probes begun in a second.
+    pub max_per_second: u16,
+    /// Hosts that show whether IPv6 works elsewhere; in lower case.
+    pub controls: Vec<Name>,
+    /// Probed although they are kept inside a network.
+    pub allow: Vec<IpNet>,
 }
 
 /// How many answers are kept, and for how long.
@@ -99,6 +124,12 @@ pub struct Rule {
     pub clients: Vec<IpNet>,
     /// Acts or only counts.
     pub mode: Mode,
+    /// Holds always, or while IPv6 is broken.
+    pub when: When,
+    /// Where probes connect.
+    pub port: u16,
+    /// What becomes of addresses that are not judged yet.
+    pub initial: Initial,
     /// What happens along a CNAME chain.
     pub cname: Cname,
     /// What happens to signed answers.

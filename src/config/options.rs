@@ -9,6 +9,7 @@ use super::names::{Pattern, RuleName, Zone};
 use super::off::OrOff;
 use super::preset::Preset;
 use super::values::{Size, Span};
+use crate::message::Name;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub(super) struct Options {
     /// `docker-hub`. `[]`: no rule.
     #[schemars(length(max = 128))]
     pub rules: Vec<Rule>,
+    /// How hosts of rules with `when: broken` are probed.
+    pub probe: Probe,
     /// How many answers are kept, and for how long.
     pub cache: Cache,
     /// Who may ask.
@@ -71,6 +74,7 @@ impl Default for Options {
                 preset: Some(Preset::DockerHub),
                 ..Rule::default()
             }],
+            probe: Probe::default(),
             cache: Cache::default(),
             access: Access::default(),
             deadline: Span::milliseconds(2500),
@@ -127,6 +131,13 @@ pub(super) struct Rule {
     pub clients: Vec<Net>,
     /// Whether it acts or only counts what it would do.
     pub mode: Mode,
+    /// Whether it holds always, or only while probes find IPv6 broken.
+    pub when: When,
+    /// The TCP port that probes of `when: broken` connect to; unless it is 80 they go on to TLS.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// What `when: broken` does about an address that no probe has judged yet.
+    pub initial: Initial,
     /// What happens to the names that a CNAME of a host leads to.
     pub cname: Cname,
     /// Whether signed addresses are taken away too. Absent: `break` for a rule with hosts, `respect` for one without.
@@ -150,6 +161,9 @@ impl Default for Rule {
             addresses: Vec::new(),
             clients: Vec::new(),
             mode: Mode::Enforce,
+            when: When::Always,
+            port: 443,
+            initial: Initial::Strip,
             cname: Cname::Follow,
             dnssec: None,
             require_ipv4: true,
@@ -166,6 +180,26 @@ pub enum Mode {
     Enforce,
     /// Nothing is changed; what would have been is counted.
     Report,
+}
+
+/// When a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// Always.
+    Always,
+    /// For the addresses that fail while the host's IPv4 works: background probes tell.
+    Broken,
+}
+
+/// What becomes of an address that no probe has judged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Initial {
+    /// It is taken away, as if it were broken.
+    Strip,
+    /// It passes, as if it were healthy.
+    Pass,
 }
 
 /// What a rule does about CNAME chains.
@@ -188,6 +222,56 @@ pub enum Dnssec {
     Break,
     /// A signed answer passes to a client that asks for signatures.
     Respect,
+}
+
+/// How hosts of rules with `when: broken` are probed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Probe {
+    /// The time between two probes of a host; sooner while they disagree with what is known. Not less than `timeout`.
+    #[schemars(extend("x-range" = ["100ms", "1h"]))]
+    pub interval: Span,
+    /// How long a server may take to answer TLS before it counts as silent; to connect it has 3 s, or this if less.
+    #[schemars(extend("x-range" = ["50ms", "30s"]))]
+    pub timeout: Span,
+    /// Failures in a row that make an address broken.
+    #[schemars(range(min = 1, max = 100))]
+    pub fall: u8,
+    /// Successes in a row that make an address healthy.
+    #[schemars(range(min = 1, max = 100))]
+    pub rise: u8,
+    /// The least time that an address stays broken. Each further break within an hour doubles it, up to eight times.
+    #[schemars(extend("x-range" = ["0s", "1d"]))]
+    pub min_broken: Span,
+    /// The longest that clients may keep an answer about a host of a rule with `when: broken`.
+    #[schemars(extend("x-range" = ["1s", "1h"]))]
+    pub managed_ttl: Span,
+    /// Most probes begun in a second, all hosts together; where they do not suffice rounds take longer.
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_per_second: u16,
+    /// Hosts with working IPv6 elsewhere: they tell a broken host from a broken network.
+    #[schemars(length(max = 8))]
+    pub controls: Vec<Zone>,
+    /// Networks that are probed though they are private, loopback or link-local.
+    pub allow: Vec<Net>,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            interval: Span::seconds(15),
+            timeout: Span::seconds(5),
+            fall: 3,
+            rise: 5,
+            min_broken: Span::seconds(300),
+            managed_ttl: Span::seconds(30),
+            max_per_second: 100,
+            controls: vec![Zone(
+                Name::parse("quay.io").expect("a good name, a literal just here"),
+            )],
+            allow: Vec::new(),
+        }
+    }
 }
 
 /// How many answers are kept, and for how long.

@@ -6,7 +6,7 @@
 use super::Problem;
 use super::addresses::{Listen, Upstream, leads_to};
 use super::names::Zone;
-use super::options::{Cache, Options};
+use super::options::{Cache, Options, Probe};
 use super::resolve::default_name;
 use super::tree::{Node, Value};
 use super::values::{Span, quoted};
@@ -21,6 +21,7 @@ pub(super) fn between_options(root: &Node) -> Vec<Problem> {
     found.extend(powerless_rules(root));
     found.extend(shared_names(root));
     found.extend(cache_times(root));
+    found.extend(probe_times(root));
     found
 }
 
@@ -132,21 +133,41 @@ fn shared_names(root: &Node) -> Vec<Problem> {
 }
 
 fn cache_times(root: &Node) -> Option<Problem> {
-    let section = root.get("cache")?;
     let default = Cache::default();
-    let time = |key: &str, default: Span| match section.get(key) {
+    in_order(
+        (root, "cache"),
+        ("min_ttl", default.min_ttl),
+        ("max_ttl", default.max_ttl),
+    )
+}
+
+/// The next probe of a host must not begin before the last one has its result.
+fn probe_times(root: &Node) -> Option<Problem> {
+    let default = Probe::default();
+    in_order(
+        (root, "probe"),
+        ("timeout", default.timeout),
+        ("interval", default.interval),
+    )
+}
+
+/// Two times of a section, one of which must not be less than the other.
+fn in_order(
+    (root, section): (&Node, &str),
+    (lesser, least): (&str, Span),
+    (greater, most): (&str, Span),
+) -> Option<Problem> {
+    let node = root.get(section)?;
+    let time = |key: &str, default: Span| match node.get(key) {
         Some(node) => read::<Span>(node),
         None => Some(default),
     };
-    let (least, most) = (
-        time("min_ttl", default.min_ttl)?,
-        time("max_ttl", default.max_ttl)?,
-    );
-    let node = section.get("max_ttl").or_else(|| section.get("min_ttl"))?;
+    let (least, most) = (time(lesser, least)?, time(greater, most)?);
+    let node = node.get(greater).or_else(|| node.get(lesser))?;
     (most < least).then(|| {
         node.problem(
-            "cache.max_ttl",
-            format!("{most} is less than min_ttl, {least}"),
+            &format!("{section}.{greater}"),
+            format!("{most} is less than {lesser}, {least}"),
         )
     })
 }

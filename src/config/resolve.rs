@@ -3,9 +3,9 @@
 //! It cannot fail: what could be wrong was found before.
 
 use super::off::OrOff;
-use super::options::{Cache, Dnssec, Log as LogOptions, Options, Rule as RuleOptions};
+use super::options::{Cache, Dnssec, Log as LogOptions, Options, Probe, Rule as RuleOptions};
 use super::preset::Preset;
-use super::{CacheOptions, Config, Level, Log, Route, Rule};
+use super::{CacheOptions, Config, Level, Log, ProbeOptions, Route, Rule};
 
 impl From<Options> for Config {
     fn from(options: Options) -> Self {
@@ -28,6 +28,7 @@ impl From<Options> for Config {
                 .enumerate()
                 .map(|(index, rule)| resolve(index, rule))
                 .collect(),
+            probe: ProbeOptions::from(options.probe),
             cache: CacheOptions::from(&options.cache),
             access: options.access.allow.into_iter().map(|net| net.0).collect(),
             deadline: options.deadline.duration(),
@@ -38,6 +39,22 @@ impl From<Options> for Config {
             max_udp: options.max_udp,
             threads: usize::from(options.threads),
             log: Log::from(&options.log),
+        }
+    }
+}
+
+impl From<Probe> for ProbeOptions {
+    fn from(probe: Probe) -> Self {
+        Self {
+            interval: probe.interval.duration(),
+            timeout: probe.timeout.duration(),
+            fall: probe.fall,
+            rise: probe.rise,
+            min_broken: probe.min_broken.duration(),
+            managed_ttl: probe.managed_ttl.duration(),
+            max_per_second: probe.max_per_second,
+            controls: probe.controls.into_iter().map(|host| host.0).collect(),
+            allow: probe.allow.into_iter().map(|net| net.0).collect(),
         }
     }
 }
@@ -89,6 +106,9 @@ fn resolve(index: usize, rule: RuleOptions) -> Rule {
         addresses: rule.addresses.into_iter().map(|net| net.0).collect(),
         clients: rule.clients.into_iter().map(|net| net.0).collect(),
         mode: rule.mode,
+        when: rule.when,
+        port: rule.port,
+        initial: rule.initial,
         cname: rule.cname,
         dnssec: rule.dnssec.unwrap_or(dnssec),
         require_ipv4: rule.require_ipv4,
