@@ -187,7 +187,7 @@ proptest! {
         let query = Query::peek(&bytes).ok().filter(|query| [1, 28, 16, 65300].contains(&query.question.kind.0));
         if let Some(query) = query {
             let answer = answer(&query.question, flags, &records, &text);
-            let body = Body::Answer { answer: &answer, ttl: Ttl::Aged(age) };
+            let body = Body::Answer { answer: &answer, ttl: Ttl::aged(age) };
             let mut out = Vec::new();
             write_reply(&query, &body, None, room, &mut out);
             let message = check(&query, &out, limit(&query, room));

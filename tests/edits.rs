@@ -290,7 +290,7 @@ fn reply(answer: &Answer, packet: &[u8]) -> Vec<u8> {
     octets[2..12].copy_from_slice(&[1, 0x20, 0, 1, 0, 0, 0, 0, 0, 0]);
     let query = Query::peek(&octets).unwrap();
     let mut reply = Vec::new();
-    let ttl = Ttl::Aged(0);
+    let ttl = Ttl::aged(0);
     write_reply(
         &query,
         &Body::Answer { answer, ttl },

@@ -14,7 +14,7 @@ use super::wire::{HEADER, IN, flag, push_words};
 ///
 /// TTL and MINIMUM of its SOA are both `soa.minimum` (RFC 2308 §5); the chain's records keep their TTLs and lose
 /// their signatures. `chain` may be an answer to another type of the same name. A reply bounds and ages
-/// them by `Ttl::Negative`.
+/// them by `Ttl::negative`.
 pub fn nodata(question: &Question, chain: Option<&Answer>, soa: &Soa) -> Answer {
     denial(question, chain, soa, Rcode::NO_ERROR)
 }

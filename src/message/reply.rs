@@ -11,40 +11,64 @@ use super::wire::{HEADER, flag, push_words, u16_at};
 
 /// How TTLs leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ttl {
-    /// The upstream's, less this age in seconds, never over a week.
+pub struct Ttl {
+    leaves: Leaves,
+    most: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
     Aged(u32),
-    /// This one for every record (a stale answer's).
     Fixed(u32),
-    /// Those of a NODATA of our own ([`super::nodata`]): its chain aged, its SOA bounded, in TTL and MINIMUM
-    /// alike (RFC 2308 §5).
-    Negative {
-        /// Seconds since the chain's records were learned.
-        age: u32,
-        /// The most seconds that the SOA may live.
-        bound: u32,
-    },
+    Negative { age: u32, bound: u32 },
 }
 
 impl Ttl {
     /// RFC 8767 §4: a set top bit is a large number, and no TTL need be longer than a week.
     const MOST: u32 = 604_800;
 
+    /// The upstream's, less this age in seconds, never over a week.
+    pub const fn aged(age: u32) -> Self {
+        Self::of_kind(Leaves::Aged(age))
+    }
+
+    /// This one for every record (a stale answer's).
+    pub const fn fixed(ttl: u32) -> Self {
+        Self::of_kind(Leaves::Fixed(ttl))
+    }
+
+    /// Those of a NODATA of our own ([`super::nodata`]): its chain less its `age` in seconds, its SOA `bound` seconds at
+    /// most, in TTL and MINIMUM alike (RFC 2308 §5).
+    pub const fn negative(age: u32, bound: u32) -> Self {
+        Self::of_kind(Leaves::Negative { age, bound })
+    }
+
+    /// The same, and for no record more than so many seconds.
+    #[must_use]
+    pub fn at_most(self, seconds: u32) -> Self {
+        let most = self.most.min(seconds);
+        Self { most, ..self }
+    }
+
+    const fn of_kind(leaves: Leaves) -> Self {
+        let most = Self::MOST;
+        Self { leaves, most }
+    }
+
     /// The same for the records before a NODATA's SOA.
     fn of_chain(self) -> Self {
-        match self {
-            Self::Negative { age, .. } => Self::Aged(age),
-            other => other,
+        match self.leaves {
+            Leaves::Negative { age, .. } => Self::aged(age).at_most(self.most),
+            _ => self,
         }
     }
 
     fn of(self, upstream: u32) -> u32 {
-        match self {
-            Self::Aged(age) | Self::Negative { age, .. } => {
-                upstream.saturating_sub(age).min(Self::MOST)
-            }
-            Self::Fixed(ttl) => ttl,
-        }
+        let ttl = match self.leaves {
+            Leaves::Aged(age) | Leaves::Negative { age, .. } => upstream.saturating_sub(age),
+            Leaves::Fixed(ttl) => ttl,
+        };
+        ttl.min(self.most)
     }
 }
 
@@ -110,7 +134,7 @@ pub fn write_reply(
 ) {
     let (rcode, answer, ttl) = match *body {
         Body::Answer { answer, ttl } => (answer.rcode(), Some(answer), ttl),
-        Body::Code(rcode) => (rcode, None, Ttl::Aged(0)),
+        Body::Code(rcode) => (rcode, None, Ttl::aged(0)),
     };
     // RFC 6891 §6.1.3: the upper eight bits of a code travel in the OPT.
     let rcode = match query.edns {
@@ -247,11 +271,11 @@ impl<'a> Records<'a> {
 }
 
 fn write_ttls(out: &mut [u8], offsets: &[u16], ttl: Ttl) {
-    if let Ttl::Negative { bound, .. } = ttl
+    if let Leaves::Negative { bound, .. } = ttl.leaves
         && let Some((&soa, chain)) = offsets.split_last()
     {
         write_ttls(out, chain, ttl.of_chain());
-        return bound_soa(out, soa, bound);
+        return bound_soa(out, soa, bound.min(ttl.most));
     }
     for &at in offsets {
         let field = out.get_mut(usize::from(at)..);

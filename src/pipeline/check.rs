@@ -170,7 +170,7 @@ impl View<'_> {
             };
         }
         let rules = self.touching(&said.answer);
-        let struck = policy.striking(rules, &said.answer, self.question.dnssec_ok);
+        let struck = policy.striking(rules, &said.answer, self.question);
         let Some((place, rule)) = struck.and_then(|place| Some((place, policy.rule(place)?)))
         else {
             return Decision::Pass { reported: None };

@@ -203,7 +203,10 @@ fn passing(view: &View<'_>, own: &Slot, ipv4: &Slot) -> String {
     let sixes = said.answer.ipv6_addresses();
     let rules = view.touching(&said.answer);
     let has_sixes = sixes.clone().next().is_some();
-    let touched = view.settings.policy.first_applying(rules, &sixes);
+    let touched = view
+        .settings
+        .policy
+        .first_applying(rules, &view.question.name, &sixes);
     match (touched, ipv4.said().map(|a| a.answer.meaning())) {
         (Some(_), Some(Meaning::NoData)) if has_sixes => {
             "passes unchanged: the host has no IPv4 and would be stranded (`require_ipv4`)"

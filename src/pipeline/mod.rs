@@ -29,26 +29,31 @@ mod pair;
 mod probes;
 mod replies;
 mod settings;
+mod sightings;
 mod special;
 mod tell;
 mod timers;
+mod written;
 mod zones;
 
 use crate::cache::{Cache, Entry, Failures, Usage};
 use crate::config::Config;
 use crate::message::{self, Kind, Meaning, Query, Question, Rcode, Transport};
+use crate::policy::Verdicts;
 use crate::time::Moment;
 use flight::Failed;
-use replies::{Audience, write_code, write_special};
+use replies::Audience;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use written::{write_code, write_special};
 
 pub use events::{Action, Event, Exchange, Note};
 pub use explain::Explanation;
 pub use fetches::{Duty, Fetches};
 pub use health::{State, Trouble, Upstream};
 pub use settings::{Servers, Settings};
+pub use sightings::Sighting;
 pub use special::Identity;
 
 /// All that drivers share: cache, flights, health, the settings of the day.
@@ -61,6 +66,7 @@ pub struct Pipeline {
     heirs: heirs::Heirs,
     zones: zones::Zones,
     tokens: probes::Tokens,
+    sightings: sightings::Sightings,
     identity: Identity,
 }
 
@@ -159,6 +165,7 @@ impl Pipeline {
             settings: RwLock::new(Arc::new(settings)),
             zones: zones::Zones::default(),
             tokens: probes::Tokens::default(),
+            sightings: sightings::Sightings::new(seed),
             identity: Identity::default(),
         }
     }
@@ -179,6 +186,23 @@ impl Pipeline {
         self.heirs.move_to(&current, &next);
         self.generation.store(next.generation, Ordering::Release);
         *current = Arc::new(next);
+    }
+
+    /// What probes have found acts with the next reply.
+    pub fn judge(&self, verdicts: Arc<Verdicts>) {
+        let mut current = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let next = current.judged(verdicts);
+        self.heirs.move_to(&current, &next);
+        self.generation.store(next.generation, Ordering::Release);
+        *current = Arc::new(next);
+    }
+
+    /// Hosts that clients have asked for since the last call, and that probes do not know or should look at.
+    pub fn sightings(&self) -> Vec<Sighting> {
+        self.sightings.take()
     }
 
     /// The settings of the day.

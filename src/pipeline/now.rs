@@ -9,7 +9,8 @@ use super::check::{Decision, LATELY, Said, Slot};
 use super::flight::Failed;
 use super::flights::Side;
 use super::pair::question_for_ipv4;
-use super::replies::{Audience, Given, left_of_kept, write_code};
+use super::replies::{Audience, Given, left_of_kept};
+use super::written::write_code;
 use super::settings::Settings;
 use super::{Outcome, Pipeline, Source, said};
 use crate::cache::Entry;
@@ -78,7 +79,7 @@ impl Pipeline {
             let rules = self.rules_with(to, rules, entry);
             let struck = self
                 .remembered(to, rules, entry)
-                .or_else(|| policy.striking(rules, &entry.answer, question.dnssec_ok));
+                .or_else(|| policy.striking(rules, &entry.answer, question));
             let Some(place) = struck else {
                 // An error for AAAA may be NODATA beside a good A.
                 let is_certain = rules.is_empty()

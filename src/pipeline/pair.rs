@@ -139,7 +139,7 @@ impl Pipeline {
                 reply,
             ),
             (_, Slot::Failed(failed), _) => self.give_failure(to, failed, reply),
-            _ => super::replies::write_code(to, Rcode::SERV_FAIL, 22, reply),
+            _ => super::written::write_code(to, Rcode::SERV_FAIL, 22, reply),
         }
     }
 }

@@ -8,11 +8,12 @@ use super::check::{Said, is_good};
 use super::flight::Failed;
 use super::flights::Side;
 use super::settings::Settings;
+use super::written::room;
 use super::{Client, Pipeline, Source, Tally};
 use crate::cache::{Entry, Memo, Stamp};
 use crate::config::Mode;
 use crate::message::{
-    self, Answer, Body, Kind, Meaning, Name, OwnEde, Query, Rcode, Room, Section, Transport, Ttl,
+    self, Answer, Body, Kind, Name, OwnEde, Query, Section, Ttl,
 };
 use crate::policy::{Left, RuleSet, Sixes};
 use crate::time::Moment;
@@ -82,7 +83,7 @@ impl Pipeline {
         {
             self.give_shaped(to, given, out)
         } else {
-            write_answer(to, given, given.answer, out)
+            self.write_answer(to, given, given.answer, out)
         }
     }
 
@@ -105,8 +106,8 @@ impl Pipeline {
         };
         match (hinted.left, given.removed) {
             (Left::Nothing, Some(place)) => self.give_nodata(to, place, (None, u32::MAX), out),
-            (Left::Part(part), _) => write_answer(to, given, &part, out),
-            _ => write_answer(to, given, answer, out),
+            (Left::Part(part), _) => self.write_answer(to, given, &part, out),
+            _ => self.write_answer(to, given, answer, out),
         }
     }
 
@@ -118,7 +119,10 @@ impl Pipeline {
         (own, ipv4): (&Said, Option<&Said>),
         out: &mut Vec<u8>,
     ) -> Tally {
-        match to.settings.policy.without_sixes(&own.answer, place) {
+        match to
+            .settings
+            .policy
+            .without_sixes(&own.answer, place, &to.query.question.name) {
             Sixes::Untouched => self.give(to, Given::of(own), out),
             Sixes::Fewer(answer) => {
                 let given = Given {
@@ -171,7 +175,7 @@ impl Pipeline {
         }
         let answer = self.make_nodata(to, place, chain);
         let age = chain.map_or(0, |said| age(said.learned, to.now));
-        write_nodata(to, place, (&answer, age, left), out)
+        self.write_nodata(to, place, (&answer, age, left), out)
     }
 
     /// The reply to an AAAA that a rule strips while the good A is fresh: shaped once, then kept beside the entry
@@ -204,7 +208,7 @@ impl Pipeline {
         let tally = if memo.is_nodata {
             self.hand_on_chain(to, rule, given);
             let left = left_of_kept(entry, to.now).min(bound);
-            write_nodata(to, rule, (answer, age(entry.learned, to.now), left), out)
+            self.write_nodata(to, rule, (answer, age(entry.learned, to.now), left), out)
         } else {
             self.give(to, Given { answer, ..given }, out)
         };
@@ -236,7 +240,10 @@ impl Pipeline {
     ) -> (bool, Answer) {
         let left = match side {
             Side::Ipv4 => Sixes::Gone,
-            Side::Own => to.settings.policy.without_sixes(&entry.answer, place),
+            Side::Own => {
+                let host = &to.query.question.name;
+                to.settings.policy.without_sixes(&entry.answer, place, host)
+            }
         };
         match left {
             Sixes::Untouched => (false, Answer::clone(&entry.answer)),
@@ -290,7 +297,7 @@ impl Pipeline {
         let body = match failed.answer.as_ref().filter(|answer| !leaks(answer)) {
             Some(answer) => Body::Answer {
                 answer,
-                ttl: Ttl::Aged(0),
+                ttl: Ttl::aged(0),
             },
             None => Body::Code(failed.rcode),
         };
@@ -377,98 +384,6 @@ fn aliases(answer: &Answer) -> impl Iterator<Item = (Name, u32)> {
     })
 }
 
-/// A NODATA of ours: answer, age of its chain, seconds that its SOA lives at most.
-fn write_nodata(
-    to: Audience<'_>,
-    place: usize,
-    (answer, age, bound): (&Answer, u32, u32),
-    out: &mut Vec<u8>,
-) -> Tally {
-    let ttl = Ttl::Negative { age, bound };
-    let rule = to.settings.policy.rule(place);
-    let own = rule.map(|rule| OwnEde {
-        code: FILTERED,
-        text: &rule.name,
-    });
-    message::write_reply(to.query, &Body::Answer { answer, ttl }, own, room(to), out);
-    Tally {
-        source: Source::Filtered,
-        rcode: Rcode::NO_ERROR,
-        rule: u8::try_from(place).ok(),
-        reported: None,
-    }
-}
-
-/// A reply of upstream's records, or of what the rules left of them.
-fn write_answer(to: Audience<'_>, given: Given<'_>, answer: &Answer, out: &mut Vec<u8>) -> Tally {
-    let ttl = if given.stale {
-        Ttl::Fixed(STALE_TTL)
-    } else {
-        Ttl::Aged(age(given.learned, to.now))
-    };
-    let rule = given
-        .removed
-        .and_then(|place| to.settings.policy.rule(place));
-    let own = match rule {
-        Some(rule) => Some(OwnEde {
-            code: FILTERED,
-            text: &rule.name,
-        }),
-        // RFC 8914 §4.4, §4.20: stale, and stale NXDOMAIN.
-        None if given.stale && answer.meaning() == Meaning::NxDomain => {
-            Some(OwnEde { code: 19, text: "" })
-        }
-        None if given.stale => Some(OwnEde { code: 3, text: "" }),
-        None => None,
-    };
-    message::write_reply(to.query, &Body::Answer { answer, ttl }, own, room(to), out);
-    Tally {
-        source: given.source,
-        rcode: answer.rcode(),
-        rule: given.removed.and_then(|place| u8::try_from(place).ok()),
-        reported: given.reported.and_then(|place| u8::try_from(place).ok()),
-    }
-}
-
-/// A reply without records.
-pub(super) fn write_code(to: Audience<'_>, rcode: Rcode, ede: u16, out: &mut Vec<u8>) -> Tally {
-    let own = OwnEde {
-        code: ede,
-        text: "",
-    };
-    message::write_reply(to.query, &Body::Code(rcode), Some(own), room(to), out);
-    Tally {
-        source: Source::Error,
-        rcode,
-        rule: None,
-        reported: None,
-    }
-}
-
-/// An answer made here for a special name.
-pub(super) fn write_special(to: Audience<'_>, answer: &Answer, out: &mut Vec<u8>) -> Tally {
-    let body = Body::Answer {
-        answer,
-        ttl: Ttl::Aged(0),
-    };
-    message::write_reply(to.query, &body, None, room(to), out);
-    Tally {
-        source: Source::Special,
-        rcode: answer.rcode(),
-        rule: None,
-        reported: None,
-    }
-}
-
-fn room(to: Audience<'_>) -> Room {
-    match to.client.transport {
-        Transport::Datagram => Room::Datagram {
-            max_udp: to.settings.max_udp,
-        },
-        Transport::Stream => Room::Stream { idle: IDLE },
-    }
-}
-
 /// Seconds left of a fresh answer's smallest TTL.
 pub(super) fn left_of_kept(entry: &Entry, now: Moment) -> u32 {
     let ttl = entry.answer.smallest_ttl().unwrap_or(0);
@@ -484,13 +399,9 @@ fn left_of(said: &Said, now: Moment) -> u32 {
     ttl.saturating_sub(age(said.learned, now))
 }
 
-fn age(learned: Moment, now: Moment) -> u32 {
+pub(super) fn age(learned: Moment, now: Moment) -> u32 {
     u32::try_from(now.since(learned).as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Seconds that a stale record lives downstream (RFC 8767 §4).
-const STALE_TTL: u32 = 30;
-/// The idle time of streams told to clients that ask for it, in units of 100 ms (RFC 7828).
-const IDLE: u16 = 100;
-/// RFC 8914 §4.18; never 15 (Blocked): nobody is blocked from a host that has IPv4.
-const FILTERED: u16 = 17;
+pub(super) const STALE_TTL: u32 = 30;

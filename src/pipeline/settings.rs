@@ -8,7 +8,7 @@ use super::special::{Found, Special};
 use crate::cache::Times;
 use crate::config::Config;
 use crate::message::{Kind, Name, Question};
-use crate::policy::{Policy, Ranges};
+use crate::policy::{Policy, Ranges, Verdicts};
 use foldhash::{HashMap, HashMapExt};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::time::Duration;
 pub type Servers = Arc<[Arc<Upstream>]>;
 
 /// The settings of the day.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Counts reloads; memos and inherited rules of another generation do not count.
     pub generation: u64,
@@ -32,6 +32,8 @@ pub struct Settings {
     pub prefetch: bool,
     /// The largest datagram we send, in octets.
     pub max_udp: u16,
+    /// Seconds that clients may keep an answer about a host that probes watch.
+    pub managed_ttl: u32,
     deadline: Duration,
     defaults: Servers,
     /// Every upstream once.
@@ -62,6 +64,7 @@ impl Settings {
                 routes.insert(zone.lower().wire().into(), Arc::clone(&servers));
             }
         }
+        let verdicts = former.map_or_else(Arc::default, |former| Arc::clone(former.policy.verdicts()));
         let defaults = servers(upstreams);
         let mut all: Vec<Arc<Upstream>> = Vec::new();
         let routed = config
@@ -75,7 +78,7 @@ impl Settings {
         }
         Self {
             generation: former.map_or(1, |former| former.generation + 1),
-            policy: Policy::new(&config.rules),
+            policy: Policy::new(&config.rules).with(verdicts),
             access: Ranges::new(config.access.iter().copied()),
             times: Times {
                 min_ttl: config.cache.min_ttl,
@@ -84,12 +87,22 @@ impl Settings {
             },
             prefetch: config.cache.prefetch,
             max_udp: config.max_udp,
+            managed_ttl: u32::try_from(config.probe.managed_ttl.as_secs()).unwrap_or(u32::MAX),
             deadline: config.deadline,
             defaults,
             all: all.into(),
             routes,
             special: Special::new(upstreams.iter().all(|server| is_global(server.ip()))),
             canary: config.canary(),
+        }
+    }
+
+    /// The same with other verdicts, and so of a generation of its own.
+    pub(super) fn judged(&self, verdicts: Arc<Verdicts>) -> Self {
+        Self {
+            generation: self.generation + 1,
+            policy: self.policy.with(verdicts),
+            ..self.clone()
         }
     }
 

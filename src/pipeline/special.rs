@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashMapExt};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The zones answered here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Special {
     zones: HashMap<Box<[u8]>, Role>,
 }

@@ -10,18 +10,21 @@
 mod hosts;
 mod ranges;
 mod shape;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Cname, Dnssec, Mode, Rule};
-use crate::message::Name;
+use crate::config::{Cname, Dnssec, Initial, Mode, Rule, When};
+use crate::message::{Answer, Name};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::{BitAnd, BitOr};
+use std::sync::Arc;
 
 pub use hosts::Found;
 pub use ranges::Ranges;
 pub use shape::{Hinted, Left, Sixes};
+pub use verdicts::{Traffic, Verdicts, Watched};
 
 /// Any of the rules, by their place in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,11 +78,12 @@ impl BitAnd for RuleSet {
     }
 }
 
-/// All rules, compiled for asking.
+/// All rules, compiled for asking, and what is known of the hosts that some of them watch.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    rules: Box<[Compiled]>,
-    hosts: hosts::Hosts,
+    rules: Arc<[Compiled]>,
+    hosts: Arc<hosts::Hosts>,
+    verdicts: Arc<Verdicts>,
     /// Rules that name hosts, as opposed to those by addresses alone.
     hosted: RuleSet,
     /// Rules that look at the query name only (`cname: keep`).
@@ -88,6 +92,8 @@ pub struct Policy {
     flattening: RuleSet,
     /// Rules for some clients only.
     selective: RuleSet,
+    /// Rules that hold while their hosts are broken.
+    managed: RuleSet,
 }
 
 /// One rule and its ranges.
@@ -98,6 +104,13 @@ struct Compiled {
     clients: Ranges,
 }
 
+impl Compiled {
+    /// Whether the addresses decide if it applies: those of its ranges, or those that are broken.
+    fn is_bounded(&self) -> bool {
+        !self.addresses.is_empty() || self.rule.when == When::Broken
+    }
+}
+
 impl Policy {
     /// Compiles the rules of a valid configuration.
     pub fn new(rules: &[Rule]) -> Self {
@@ -106,11 +119,13 @@ impl Policy {
             places.fold(RuleSet::NONE, |set, (place, _)| set | RuleSet::of(place))
         };
         Self {
-            hosts: hosts::Hosts::new(rules),
+            hosts: Arc::new(hosts::Hosts::new(rules)),
+            verdicts: Arc::default(),
             hosted: pick(&|rule| !rule.hosts.is_empty()),
             by_name_only: pick(&|rule| rule.cname == Cname::Keep),
             flattening: pick(&|rule| rule.cname == Cname::Flatten && rule.mode == Mode::Enforce),
             selective: pick(&|rule| !rule.clients.is_empty()),
+            managed: pick(&|rule| rule.when == When::Broken),
             rules: rules
                 .iter()
                 .map(|rule| Compiled {
@@ -120,6 +135,41 @@ impl Policy {
                 })
                 .collect(),
         }
+    }
+
+    /// The same rules, with what is known now.
+    #[must_use]
+    pub fn with(&self, verdicts: Arc<Verdicts>) -> Self {
+        Self {
+            verdicts,
+            ..self.clone()
+        }
+    }
+
+    /// What is known of the hosts that rules watch.
+    pub fn verdicts(&self) -> &Arc<Verdicts> {
+        &self.verdicts
+    }
+
+    /// Rules that hold while their hosts are broken.
+    pub fn managed(&self) -> RuleSet {
+        self.managed
+    }
+
+    /// Whether the rule at this place cares for what an answer says: it means every address, or one of the answer's.
+    pub fn watches(&self, place: usize, answer: &Answer) -> bool {
+        self.rules.get(place).is_some_and(|compiled| {
+            let ranges = &compiled.addresses;
+            let mut addresses = answer.ipv6_addresses();
+            ranges.is_empty() || addresses.any(|address| ranges.contains_v6(address))
+        })
+    }
+
+    /// What is broken of a host, why and since when: for a rule that holds while it is.
+    pub fn why(&self, place: usize, host: &Name) -> Option<&str> {
+        let rule = self.rule(place).filter(|rule| rule.when == When::Broken)?;
+        let watched = self.verdicts.host(rule.port, &host.lower())?;
+        Some(&*watched.why).filter(|why| !why.is_empty())
     }
 
     /// The rule at a place.
@@ -181,37 +231,47 @@ impl Policy {
         !(first & self.flattening).is_empty()
     }
 
-    /// The first of these rules that applies to a set of addresses: one without `addresses`, or one
-    /// with an address of the set in its ranges.
+    /// The first of these rules that applies to a set of addresses of a host: one that means every address, or one
+    /// that means an address of the set.
     pub fn first_applying(
         &self,
         rules: RuleSet,
+        host: &Name,
         addresses: &(impl Iterator<Item = Ipv6Addr> + Clone),
     ) -> Option<usize> {
         rules.places().find(|place| {
             self.rules.get(*place).is_some_and(|compiled| {
-                compiled.addresses.is_empty()
+                !compiled.is_bounded()
                     || addresses
                         .clone()
-                        .any(|address| compiled.addresses.contains_v6(address))
+                        .any(|address| self.removes(*place, host, address))
             })
         })
     }
 
     /// The rule that will strip a question whatever its AAAA records turn out to be, if the first of
-    /// these rules is such a one: enforced, not bounded by addresses, no respect for signatures due.
+    /// these rules is such a one: enforced, always, not bounded by addresses, no respect for signatures due.
     pub fn certain(&self, rules: RuleSet, dnssec_ok: bool) -> Option<usize> {
         let place = rules.places().next()?;
         let compiled = self.rules.get(place)?;
         let rule = &compiled.rule;
         let respects = rule.dnssec == Dnssec::Respect && dnssec_ok;
-        (rule.mode == Mode::Enforce && compiled.addresses.is_empty() && !respects).then_some(place)
+        (rule.mode == Mode::Enforce && !compiled.is_bounded() && !respects).then_some(place)
     }
 
-    /// Whether the rule at this place removes this address.
-    fn removes(&self, place: usize, address: Ipv6Addr) -> bool {
+    /// Whether the rule at this place removes this address of a host.
+    fn removes(&self, place: usize, host: &Name, address: Ipv6Addr) -> bool {
         self.rules.get(place).is_some_and(|compiled| {
-            compiled.addresses.is_empty() || compiled.addresses.contains_v6(address)
+            let named = compiled.addresses.is_empty() || compiled.addresses.contains_v6(address);
+            named && (compiled.rule.when == When::Always || self.strikes(compiled, host, address))
         })
+    }
+
+    /// Whether an address is broken as far as we know.
+    fn strikes(&self, compiled: &Compiled, host: &Name, address: Ipv6Addr) -> bool {
+        let rule = &compiled.rule;
+        self.verdicts
+            .is_broken(rule.port, &host.lower(), address)
+            .unwrap_or(rule.initial == Initial::Strip)
     }
 }

@@ -55,14 +55,19 @@ pub(super) struct For<'a> {
 
 impl Policy {
     /// The first of these rules that means AAAA records in ANSWER, unless it respects their signatures.
-    pub fn striking(&self, rules: RuleSet, answer: &Answer, dnssec_ok: bool) -> Option<usize> {
+    pub fn striking(
+        &self,
+        rules: RuleSet,
+        answer: &Answer,
+        question: &Question,
+    ) -> Option<usize> {
         if rules.is_empty() {
             return None;
         }
         let addresses = answer.ipv6_addresses();
         addresses.clone().next()?;
-        let place = self.first_applying(rules, &addresses)?;
-        let respects = dnssec_ok
+        let place = self.first_applying(rules, &question.name, &addresses)?;
+        let respects = question.dnssec_ok
             && self
                 .rule(place)
                 .is_some_and(|rule| rule.dnssec == Dnssec::Respect)
@@ -70,12 +75,12 @@ impl Policy {
         (!respects).then_some(place)
     }
 
-    /// Takes the AAAA records that the rule at `place` means out of ANSWER.
-    pub fn without_sixes(&self, answer: &Answer, place: usize) -> Sixes {
+    /// Takes the AAAA records of a host that the rule at `place` means out of ANSWER.
+    pub fn without_sixes(&self, answer: &Answer, place: usize, host: &Name) -> Sixes {
         let (mut removed, mut left) = (false, false);
         for record in answer.records().filter(|r| r.section == Section::Answer) {
             match record.ipv6() {
-                Some(address) if self.removes(place, address) => removed = true,
+                Some(address) if self.removes(place, host, address) => removed = true,
                 _ => left |= !matches!(record.kind, Kind::CNAME | Kind::DNAME | Kind::RRSIG),
             }
         }
@@ -85,7 +90,8 @@ impl Policy {
             (true, true) => {
                 let edited = message::edit(answer, &mut |record| match record.ipv6() {
                     Some(address)
-                        if record.section == Section::Answer && self.removes(place, address) =>
+                        if record.section == Section::Answer
+                            && self.removes(place, host, address) =>
                     {
                         Fate::Remove
                     }
@@ -175,7 +181,7 @@ impl Policy {
             Kind::AAAA => {
                 let address = record.ipv6()?;
                 let rules = self.rules_of(answer, record, client);
-                let place = self.first_applying(rules, &std::iter::once(address))?;
+                let place = self.first_applying(rules, &record.owner(), &std::iter::once(address))?;
                 (!self.spares_signed(place, answer, record, client))
                     .then_some((place, Some(Fate::Remove)))
             }
@@ -199,11 +205,12 @@ impl Policy {
             self.touching(&service.target.lower(), RuleSet::NONE, &[]) & client.serving
         };
         let rules = self.rules_of(answer, record, client) | target;
-        let place = self.first_applying(rules, &hints.iter().copied())?;
+        let host = &client.question.name;
+        let place = self.first_applying(rules, host, &hints.iter().copied())?;
         if self.spares_signed(place, answer, record, client) {
             return None;
         }
-        let removes = |address: Ipv6Addr| self.removes(place, address);
+        let removes = |address: Ipv6Addr| self.removes(place, host, address);
         match message::without_ipv6hint(record, &removes) {
             Hints::None => None,
             Hints::Stripped(rdata) => Some((place, Some(Fate::Rdata(rdata)))),

@@ -6,7 +6,7 @@ use crate::message::{Judgement, Transport, judge};
 const ASKED: &[u8] = b"\x03WwW\x07example\0\0\x10\0\x01";
 const ANSWERED: &[u8] = b"\x03www\x07example\0\0\x10\0\x01";
 const DATAGRAM: Room = Room::Datagram { max_udp: 1232 };
-const FRESH: Ttl = Ttl::Aged(0);
+const FRESH: Ttl = Ttl::aged(0);
 
 fn message(id: u16, flags: u16, counts: [u16; 4], rest: &[&[u8]]) -> Vec<u8> {
     let mut message = Vec::new();
@@ -111,7 +111,7 @@ fn records_are_copied_behind_the_clients_own_question() {
     let answer = answer(0x8180, &[txt(60, 4), txt(70, 5)], &[]);
     let body = Body::Answer {
         answer: &answer,
-        ttl: Ttl::Aged(10),
+        ttl: Ttl::aged(10),
     };
     let reply = reply(&plain(0x0100), &body, None, DATAGRAM);
     let want = message(
@@ -128,11 +128,13 @@ fn ttls_leave_aged() {
     #[rustfmt::skip]
     let cases = [
         ("as it came",             300,         FRESH,          300),
-        ("less its age",           300,         Ttl::Aged(299), 1),
-        ("older than its TTL",     300,         Ttl::Aged(301), 0),
-        ("a week at most",         700_000,     Ttl::Aged(1),   604_800),
-        ("top bit set is large",   u32::MAX,    Ttl::Aged(9),   604_800),
-        ("stale",                  5,           Ttl::Fixed(30), 30),
+        ("less its age",           300,         Ttl::aged(299), 1),
+        ("older than its TTL",     300,         Ttl::aged(301), 0),
+        ("a week at most",         700_000,     Ttl::aged(1),   604_800),
+        ("top bit set is large",   u32::MAX,    Ttl::aged(9),   604_800),
+        ("stale",                  5,           Ttl::fixed(30), 30),
+        ("no more than is bearable", 300,       Ttl::aged(9).at_most(30), 30),
+        ("less than that already", 20,          Ttl::aged(9).at_most(30), 11),
     ];
     for (why, upstream, ttl, want) in cases {
         let answer = answer(0x8180, &[txt(upstream, 2)], &[]);
