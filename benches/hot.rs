@@ -90,7 +90,7 @@ fn reply(criterion: &mut Criterion) {
     let answer = learned("www.quay.io", Kind::A, &[]);
     let body = Body::Answer {
         answer: &answer,
-        ttl: Ttl::Aged(30),
+        ttl: Ttl::aged(30),
     };
     let mut reply = Vec::new();
     criterion.bench_function("write_reply", |bencher| {

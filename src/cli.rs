@@ -4,6 +4,7 @@
 //! an address cannot be listened on or the host lacks something, 70 a fault of ours, 74 the output cannot be written,
 //! 77 rights are missing, 78 the configuration is wrong or cannot be read.
 
+mod admin;
 mod arguments;
 mod attach;
 mod explain;

@@ -25,12 +25,14 @@ use crate::listen::{Clock, Connections, Counter, Errand, Inbox};
 use crate::log::Log;
 use crate::metrics;
 use crate::pipeline::{Duty, Fetches, Identity, Pipeline};
+use crate::prober::Prober;
 use crate::time::Moment;
 use crate::upstream::system::{self, SystemError};
 use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::{self, JoinHandle};
@@ -51,6 +53,7 @@ pub struct Daemon {
 /// What the daemon's threads and its pages share.
 pub(crate) struct Shared {
     pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) prober: Arc<Prober>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) counts: Vec<Arc<metrics::Worker>>,
@@ -105,10 +108,11 @@ impl Daemon {
     /// # Errors
     /// See [`StartError`]. Then nothing runs.
     pub fn start(config: &Config, log: Option<Log>) -> Result<Self, StartError> {
-        Self::start_with(config, log, Passed::default())
+        Self::start_with(config, log, Passed::default(), None)
     }
 
-    /// The same by sockets that were passed to this process, as far as `listen` has their addresses.
+    /// The same by sockets that were passed to this process, as far as `listen` has their addresses. Verdicts of probes
+    /// survive in the file `state`.
     ///
     /// # Errors
     /// See [`StartError`]. Then nothing runs.
@@ -116,6 +120,7 @@ impl Daemon {
         config: &Config,
         log: Option<Log>,
         passed: Passed,
+        state: Option<PathBuf>,
     ) -> Result<Self, StartError> {
         let workers = match config.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -134,7 +139,7 @@ impl Daemon {
             tracing::info!(%address, "admin page");
         }
 
-        let shared = Arc::new(Shared::new(config, &upstreams, workers, log)?);
+        let shared = Arc::new(Shared::new(config, &upstreams, (workers, log, state))?);
         shared.show_rules(config);
         let (stop, stopped) = signal::channel(false);
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
@@ -211,7 +216,7 @@ impl Daemon {
     }
 
     /// Follows a configuration file: reloads when its content changes, or when it is told to.
-    pub fn watch(&self, file: Option<std::path::PathBuf>, config: Config) -> Watch {
+    pub fn watch(&self, file: Option<PathBuf>, config: Config) -> Watch {
         Watch::new(
             Arc::clone(&self.shared),
             file,
@@ -243,24 +248,26 @@ impl Shared {
     fn new(
         config: &Config,
         upstreams: &[SocketAddr],
-        workers: usize,
-        log: Option<Log>,
+        (workers, log, state): (usize, Option<Log>, Option<PathBuf>),
     ) -> Result<Self, StartError> {
         let seed = u64::from_ne_bytes(random()?);
         let identity = Identity {
             instance: u64::from_ne_bytes(random()?),
             uid: geteuid().as_raw(),
         };
-        let pipeline = Pipeline::new(config, upstreams, seed).known_as(identity);
+        let pipeline = Arc::new(Pipeline::new(config, upstreams, seed).known_as(identity));
+        let clock = Clock::start();
+        let prober = Prober::new(Arc::clone(&pipeline), state, move || clock.now());
         let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
         Ok(Self {
-            pipeline: Arc::new(pipeline),
+            pipeline,
+            prober: Arc::new(prober),
             connections: Arc::new(Connections::within(descriptors())),
             inboxes: inboxes.collect::<io::Result<_>>()?,
             // One for each worker, and the last for streams; so are the pulses.
             counts: (0..=workers).map(|_| Arc::default()).collect(),
             rules: Arc::default(),
-            clock: Clock::start(),
+            clock,
             pulses: (0..=workers).map(|_| Arc::default()).collect(),
             stage: signal::Sender::new(ready::Stage::Starting),
             broken: AtomicBool::new(false),

@@ -22,6 +22,8 @@
 //!              |                   |
 //!      ------ message/ : bytes <-> meaning ------
 //!      config/ : every option      metrics/ : every counter
+//!      prober/ : watches hosts of rules with `when: broken`, by probe/ (one address)
+//!                and verdict/ (what that makes of a host), and tells the pipeline
 //!      sys/ : system calls that no safe wrapper has; all there is of unsafe code
 //! ```
 //!
@@ -30,10 +32,10 @@
 //! [`attach`] stands beside the house, a process of its own: it leads a host's questions to a running daemon, and away from
 //! it whenever that is not well. It knows the daemon by what it answers, and decides without IO as `pipeline` does.
 //!
-//! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`] and `pipeline` are pure:
+//! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`], [`verdict`] and `pipeline` are pure:
 //! they open no socket, read no clock, draw no random number and start no task, so a scenario
 //! holds the whole world in its hands; time ([`time`]) and randomness are arguments. [`listen`],
-//! [`upstream`] and [`admin`] touch the world and decide nothing. [`daemon`] puts it all together and is what a
+//! [`upstream`], [`prober`], [`probe`] and [`admin`] touch the world and decide nothing. [`daemon`] puts it all together and is what a
 //! program that embeds unsix starts. `tests/walls.rs` holds these walls.
 //!
 //! # The way of a query
@@ -44,7 +46,7 @@
 //! 3. What nobody knows becomes a fetch ([`pipeline::Fetches`]), a state machine without IO: it says what to
 //!    send and when to wake it. Equal questions share one, whichever thread they came in by.
 //! 4. The cache keeps what upstream said, whole, under the question asked; rules work on the way out, so a
-//!    reload acts on the next reply and clients with different rules share the cache.
+//!    reload or a verdict acts on the next reply and clients with different rules share the cache.
 //!
 //! Wire bytes are the currency: an answer is kept as it came with the places of its TTLs, and an untouched
 //! reply is that, copied and patched.
@@ -64,7 +66,8 @@
 //! question on its way to upstreams, a *fetch* is what a driver carries. To *peek* is to read a query
 //! without taking it apart, to *shape* is to take out of an answer what rules say. A *host* is a name in a
 //! rule, a *witness* one that shows whether the rule acts, the *canary* the question by which a daemon shows that it is
-//! well, a *span* a length of time; an answer is *fresh* until its TTL is over, then *stale*.
+//! well, a *span* a length of time; a *verdict* is what probes make of one IPv6 address of a host, a rule that goes
+//! by it is *managed*; an answer is *fresh* until its TTL is over, then *stale*.
 
 pub mod admin;
 pub mod attach;
@@ -79,6 +82,8 @@ pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod probe;
+pub mod prober;
 mod sys;
 pub mod time;
 pub mod upstream;
+pub mod verdict;

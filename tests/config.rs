@@ -72,7 +72,7 @@ fn each_mistake_says_what_to_write() {
         ("", "1:1: the file is empty: write `{}` if you want every default"),
         ("# only a comment\n", "1:1: the file is empty: write `{}` if you want every default"),
         ("null", "1:1: the file is empty: write `{}` if you want every default"),
-        ("- a\n", "1:1: keys belong here, of listen, upstreams, routes, rules, cache, access, deadline, admin, max_udp, threads, log"),
+        ("- a\n", "1:1: keys belong here, of listen, upstreams, routes, rules, probe, cache, access, deadline, admin, max_udp, threads, log"),
         ("{}\n---\n{}\n", "2:1: a second document begins here: one file, one document"),
         ("rules: [{hosts: [*.docker.io]}]", "1:18: a word that begins with `*` needs quotes: write \"*.example.com\""),
         ("listen:\n", "1:7: listen: has no value: write one, or take the key away"),
@@ -91,6 +91,10 @@ fn each_mistake_says_what_to_write() {
         ("rules: [{hosts: [a]}, {name: rule-1, hosts: [b]}]", "1:30: rules[1].name: is called \"rule-1\" as rules[0] is: give it a \"name\" of its own"),
         ("rules: [{addresses: [10.0.0.0/8]}]", "1:22: rules[0].addresses[0]: \"10.0.0.0/8\" is IPv4: rules take away only IPv6 addresses, as \"2600:1f18::/32\""),
         ("rules: [{hosts: [a], require_ipv4: yes}]", "1:36: rules[0].require_ipv4: \"yes\" is neither true nor false: write one of them, without quotes"),
+        ("probe: {interval: 2s}", "1:19: probe.interval: 2s is less than timeout, 5s"),
+        ("probe: {controls: ['*.quay.io']}", "1:20: probe.controls[0]: \"*.quay.io\" is a pattern: a zone holds all below it, write \"quay.io\""),
+        ("rules: [{preset: docker-hub, when: sometimes}]", "1:36: rules[0].when: \"sometimes\" is not among always, broken"),
+        ("rules: [{preset: docker-hub, port: 0}]", "1:36: rules[0].port: \"0\" is out of range: write 1 to 65535"),
         ("cache: {min_ttl: 1h, max_ttl: 30m}", "1:31: cache.max_ttl: 30m is less than min_ttl, 1h"),
         ("cache: 64MiB", "1:8: cache: \"64MiB\" is one value: keys belong here, of size, min_ttl, max_ttl, serve_stale, prefetch"),
         ("admin: on", "1:8: admin: \"on\" is neither a section nor the word \"off\""),
@@ -111,20 +115,41 @@ fn each_mistake_says_what_to_write() {
 
 #[test]
 fn every_range_ends_where_it_says() {
+    #[rustfmt::skip]
     let table = [
         ("deadline: ", "100ms", "10s", "99ms", "10001ms"),
         ("max_udp: ", "512", "4096", "511", "4097"),
         ("threads: ", "0", "256", "-1", "257"),
         ("cache: {max_ttl: 7d, min_ttl: ", "0s", "1h", "-1s", "3601s"),
         ("cache: {max_ttl: ", "0s", "7d", "-1s", "604801s"),
-        ("cache: {serve_stale: ", "0s", "7d", "-1s", "8d"),
         (
-            "rules: [{hosts: [a], negative_ttl: ",
-            "1s",
+            "probe: {timeout: 50ms, interval: ",
+            "100ms",
             "1h",
-            "999ms",
-            "61m",
+            "99ms",
+            "3601s",
         ),
+        (
+            "probe: {interval: 1h, timeout: ",
+            "50ms",
+            "30s",
+            "49ms",
+            "30001ms",
+        ),
+        ("probe: {min_broken: ", "0s", "1d", "-1s", "86401s"),
+        ("probe: {managed_ttl: ", "1s", "1h", "999ms", "3601s"),
+        ("probe: {fall: ", "1", "100", "0", "101"),
+        ("probe: {rise: ", "1", "100", "0", "101"),
+        ("probe: {max_per_second: ", "1", "10000", "0", "10001"),
+        (
+            "rules: [{preset: docker-hub, port: ",
+            "1",
+            "65535",
+            "0",
+            "65536",
+        ),
+        ("cache: {serve_stale: ", "0s", "7d", "-1s", "8d"),
+        ("rules: [{hosts: [a], negative_ttl: ", "1s", "1h", "999ms", "61m"),
     ];
     for (before, least, most, below, above) in table {
         let close =

@@ -12,6 +12,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("config",   &["message"]),
     ("policy",   &["config", "message"]),
     ("cache",    &["config", "message"]),
+    ("verdict",  &["config", "message", "policy", "probe"]),
+    ("prober",   &["message", "pipeline", "probe", "verdict"]),
     ("pipeline", &["cache", "config", "message", "policy"]),
     ("probe",    &[]),
     ("sys",      &[]),
@@ -25,7 +27,9 @@ const DOORS: &[(&str, &[&str])] = &[
 const PORCH: &[&str] = &["daemon", "cli", "main", "lib", "time"];
 
 /// Rooms without socket, clock, task or log: whatever they decide can be played with a number for a clock.
-const PURE: &[&str] = &["message", "config", "policy", "cache", "pipeline"];
+const PURE: &[&str] = &[
+    "message", "config", "policy", "cache", "pipeline", "verdict",
+];
 
 /// Words that have no place in a pure room.
 const IMPURE: &[&str] = &[

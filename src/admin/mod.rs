@@ -28,6 +28,8 @@ pub enum Path {
     Live,
     /// `/ready`: whether clients may be sent here, and what is wrong.
     Ready,
+    /// `/verdicts`: which hosts are probed and what was found, as JSON.
+    Verdicts,
 }
 
 impl Path {
@@ -36,6 +38,7 @@ impl Path {
             "/metrics" => Some(Self::Metrics),
             "/live" => Some(Self::Live),
             "/ready" => Some(Self::Ready),
+            "/verdicts" => Some(Self::Verdicts),
             _ => None,
         }
     }
@@ -44,6 +47,7 @@ impl Path {
         match self {
             Self::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Live | Self::Ready => PLAIN_TEXT,
+            Self::Verdicts => "application/json",
         }
     }
 }
@@ -136,7 +140,7 @@ async fn answer(
     pages: &Pages,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let Some(path) = Path::parse(request.uri().path()) else {
-        let body = "not here: ask for /metrics, /live or /ready\n".to_owned();
+        let body = "not here: ask for /metrics, /live, /ready or /verdicts\n".to_owned();
         return Ok(response(StatusCode::NOT_FOUND, PLAIN_TEXT, body));
     };
     // hyper sends the head alone when the method is HEAD.

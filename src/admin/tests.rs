@@ -29,6 +29,10 @@ async fn start(deadline: Duration) -> (SocketAddr, watch::Sender<bool>, JoinHand
             status: 503,
             body: "draining\n".to_owned(),
         },
+        Path::Verdicts => Page {
+            status: 200,
+            body: "{}\n".to_owned(),
+        },
     });
     let served = tokio::spawn(serve_within(deadline, listener, pages, stopped));
     (address, stop, served)
@@ -55,7 +59,8 @@ async fn pages_are_served_by_path_and_method() {
         ("GET", "/live",        "200 OK", "live\n",           "text/plain; charset=utf-8"),
         ("GET", "/ready",       "503 Service Unavailable", "draining\n", "text/plain; charset=utf-8"),
         ("HEAD", "/live",       "200 OK", "",                 "text/plain; charset=utf-8"),
-        ("GET", "/",            "404 Not Found", "/ready\n",  "text/plain; charset=utf-8"),
+        ("GET", "/",            "404 Not Found", "/verdicts\n", "text/plain; charset=utf-8"),
+        ("GET", "/verdicts",    "200 OK", "{}\n",            "application/json"),
         ("POST", "/live",       "405 Method Not Allowed", "here\n", "text/plain; charset=utf-8"),
     ];
     for (method, path, status, end, content_type) in cases {

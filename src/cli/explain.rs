@@ -4,13 +4,15 @@
 //! cache holds what upstreams say unfiltered, then puts the rules in force and lets the pipeline tell its
 //! steps and write the very reply.
 
-use super::{Explain, Failure, complain, counted, print, read};
-use crate::config::Config;
+use super::health::runtime;
+use super::{Explain, Failure, admin, complain, counted, print, read};
+use crate::config::{Config, When};
 use crate::daemon::Daemon;
 use crate::message::{Ask, Kind, Name, Rcode, Transport, write_query};
 use crate::pipeline::{Client, Outcome};
 use hickory_proto::op::Message;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Explains.
@@ -42,6 +44,14 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     let pipeline = daemon.pipeline();
     let upstreams = pipeline.settings().defaults();
     pipeline.apply(&config, &upstreams);
+    if config.rules.iter().any(|rule| rule.when == When::Broken) {
+        match runtime()?.block_on(admin::verdicts(&config)) {
+            Ok(page) => pipeline.judge(Arc::new(page.verdicts())),
+            Err(why) => complain(format_args!(
+                "the verdicts of the daemon cannot be had, so `initial` holds below: {why}"
+            )),
+        }
+    }
     let client = Client {
         address: wanted.client.to_canonical(),
         transport: Transport::Stream,

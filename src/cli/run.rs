@@ -34,14 +34,15 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
         complain(StartError::System(error));
         Failure::Unavailable
     })?;
-    let daemon = Daemon::start_with(&config, Some(log.clone()), passed).map_err(|error| {
-        log.flush();
-        complain(&error);
-        match error {
-            StartError::Upstreams(_) => Failure::Config,
-            _ => Failure::Unavailable,
-        }
-    })?;
+    let daemon =
+        Daemon::start_with(&config, Some(log.clone()), passed, state_file()).map_err(|error| {
+            log.flush();
+            complain(&error);
+            match error {
+                StartError::Upstreams(_) => Failure::Config,
+                _ => Failure::Unavailable,
+            }
+        })?;
     let watch = daemon.watch(file, config);
     let mut manager = Manager::new();
     let ended = signals.block_on(until_stopped(&daemon, watch, &mut manager));
@@ -111,6 +112,14 @@ async fn heard(signal: &mut Signal) {
     if signal.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Where verdicts of probes survive a restart: in the directory that systemd gives the service, if it does.
+fn state_file() -> Option<PathBuf> {
+    let directories = std::env::var_os("STATE_DIRECTORY")?;
+    // systemd.exec(5): several are separated by colons.
+    let first = std::env::split_paths(&directories).next()?;
+    first.is_absolute().then(|| first.join("verdicts.json"))
 }
 
 /// Each question in flight holds a descriptor: as many as we may have.

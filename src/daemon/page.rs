@@ -21,6 +21,10 @@ pub(super) fn pages(shared: &Arc<Shared>) -> Arc<Pages> {
             "a thread hangs or has ended\n",
         ),
         Path::Ready => shared.readiness(),
+        Path::Verdicts => Page {
+            status: 200,
+            body: shared.prober.page(),
+        },
     })
 }
 
@@ -66,6 +70,27 @@ impl Shared {
         troubles
     }
 
+    /// What the prober counts. Each rule that it serves has its lines from the start.
+    fn probes(&self) -> metrics::Probes {
+        let numbers = self.prober.numbers();
+        let rules = numbers.rules.into_iter().map(|(name, hosts, broken)| {
+            let counted = numbers.counts.rules.get(&name).copied().unwrap_or_default();
+            metrics::Probed {
+                name,
+                hosts: hosts as u64,
+                broken: broken as u64,
+                broke: counted.broke,
+                healed: counted.healed,
+                retries: counted.retries,
+            }
+        });
+        metrics::Probes {
+            rules: rules.collect(),
+            outcomes: numbers.counts.probes.into_iter().collect(),
+            round_seconds: numbers.round.as_secs_f64(),
+        }
+    }
+
     fn metrics(&self) -> String {
         let workers: Vec<&metrics::Worker> = self.counts.iter().map(|worker| &**worker).collect();
         let cache = self.pipeline.cache_usage();
@@ -93,6 +118,7 @@ impl Shared {
                 reloads_succeeded: succeeded,
                 reloads_failed: failed,
                 last_reload_successful: self.reloads.last_problem().is_none(),
+                probes: self.probes(),
                 log_lines_dropped: self.log.as_ref().map_or(0, crate::log::Log::dropped),
             },
         )

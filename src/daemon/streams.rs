@@ -1,4 +1,4 @@
-//! The thread of everything that is not UDP: streams, the admin page, the self-query.
+//! The thread of everything that is not UDP: streams, the admin page, the self-query, the prober.
 
 use super::{Shared, page};
 use crate::admin;
@@ -67,6 +67,7 @@ impl Streams {
                 self.stopped.clone(),
             ));
         }
+        let prober = tokio::spawn(Arc::clone(&self.shared.prober).run());
         let pulse = tokio::spawn(beat(Arc::clone(&self.shared)));
         let shared = Arc::clone(&self.shared);
         let ready = tokio::spawn(async move {
@@ -80,6 +81,7 @@ impl Streams {
         let _ = stopped.wait_for(|stopped| *stopped).await;
         ready.abort();
         pulse.abort();
+        prober.abort();
         Ok(())
     }
 }

@@ -11,7 +11,8 @@
 mod line;
 
 use crate::config::{Format, Level};
-use line::{Clock, TextLine, now, write_time};
+use crate::time::Utc;
+use line::{Clock, TextLine, now};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,8 +192,7 @@ fn write_lines(lines: &Receiver<Vec<u8>>, counts: &Counts, format: Format, mut o
 
 /// The line that says how many were lost. It cannot take the queue's way.
 fn loss(format: Format, count: u64) -> String {
-    let mut time = String::new();
-    write_time(&mut time, now()).expect("writing to a string cannot fail");
+    let time = Utc(now());
     match format {
         Format::Text => format!("{time} WARN log lines were dropped count={count}\n"),
         Format::Json => format!(

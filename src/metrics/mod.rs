@@ -11,7 +11,7 @@ mod page;
 mod rules;
 mod table;
 
-pub use page::{Gauges, Upstream, render};
+pub use page::{Gauges, Probed, Probes, Upstream, render};
 pub use rules::Rules;
 pub use table::{Kind, Metric, TABLE};
 

@@ -36,8 +36,38 @@ pub struct Gauges {
     pub reloads_failed: u64,
     /// Whether the last one was taken; true before the first.
     pub last_reload_successful: bool,
+    /// What probes of hosts showed.
+    pub probes: Probes,
     /// Log lines lost, ever.
     pub log_lines_dropped: u64,
+}
+
+/// What probes of hosts showed.
+#[derive(Clone, Debug, Default)]
+pub struct Probes {
+    /// Each rule that goes by them, once.
+    pub rules: Vec<Probed>,
+    /// Probes ever, by what came of them, each outcome once.
+    pub outcomes: Vec<(&'static str, u64)>,
+    /// Time it takes to probe every host once.
+    pub round_seconds: f64,
+}
+
+/// What probes showed for one rule.
+#[derive(Clone, Debug, Default)]
+pub struct Probed {
+    /// The rule.
+    pub name: String,
+    /// Hosts that are watched.
+    pub hosts: u64,
+    /// Addresses that are broken.
+    pub broken: u64,
+    /// Addresses that became broken, ever.
+    pub broke: u64,
+    /// Addresses that became healthy, ever.
+    pub healed: u64,
+    /// Retries of clients, ever.
+    pub retries: u64,
 }
 
 /// What is known of one upstream.

@@ -3,7 +3,7 @@
 //! The page is made from this table and the documentation is held against it, so a metric exists
 //! nowhere else.
 
-use super::page::{Sample, Scrape, number};
+use super::page::{Probed, Sample, Scrape, number};
 use super::{Rcode, Source, Transport};
 use Kind::{Counter, Gauge, Info};
 
@@ -86,9 +86,46 @@ pub const TABLE: &[Metric] = &[
     Metric { name: "unsix_config_last_reload_successful", kind: Gauge, labels: &[],
         help: "0 while the file last read had problems and an older one is in force",
         samples: |scrape| number(u64::from(scrape.gauges.last_reload_successful)) },
+    Metric { name: "unsix_probes_total", kind: Counter, labels: &["outcome"],
+        help: "Probes of IPv6 addresses for rules with `when: broken`, by what came of them", samples: probes },
+    Metric { name: "unsix_probe_round_seconds", kind: Gauge, labels: &[],
+        help: "Time it takes to probe every host once: `probe.interval`, or more where `probe.max_per_second` does not suffice",
+        samples: |scrape| vec![Sample::level(&[], scrape.gauges.probes.round_seconds)] },
+    Metric { name: "unsix_probed_hosts", kind: Gauge, labels: &["rule"],
+        help: "Hosts that a rule with `when: broken` watches", samples: |scrape| probed(scrape, |rule| rule.hosts) },
+    Metric { name: "unsix_broken_addresses", kind: Gauge, labels: &["rule"],
+        help: "IPv6 addresses of those hosts that are broken now", samples: |scrape| probed(scrape, |rule| rule.broken) },
+    Metric { name: "unsix_verdict_changes_total", kind: Counter, labels: &["rule", "verdict"],
+        help: "IPv6 addresses that became broken, or healthy", samples: verdict_changes },
+    Metric { name: "unsix_client_retries_total", kind: Counter, labels: &["rule"],
+        help: "Clients that asked again and again for what they should know, as those do that cannot connect",
+        samples: |scrape| probed(scrape, |rule| rule.retries) },
     Metric { name: "unsix_log_lines_dropped_total", kind: Counter, labels: &[],
         help: "Log lines lost because nobody took them fast enough", samples: |scrape| number(scrape.gauges.log_lines_dropped) },
 ];
+
+fn probes(scrape: &Scrape) -> Vec<Sample> {
+    let outcomes = scrape.gauges.probes.outcomes.iter();
+    outcomes
+        .map(|(outcome, count)| Sample::count(&[outcome], *count))
+        .collect()
+}
+
+fn probed(scrape: &Scrape, number: fn(&Probed) -> u64) -> Vec<Sample> {
+    let rules = scrape.gauges.probes.rules.iter();
+    rules
+        .map(|rule| Sample::count(&[&rule.name], number(rule)))
+        .collect()
+}
+
+fn verdict_changes(scrape: &Scrape) -> Vec<Sample> {
+    let rules = scrape.gauges.probes.rules.iter();
+    let each = rules.flat_map(|rule| {
+        [("broken", rule.broke), ("healthy", rule.healed)]
+            .map(|(verdict, count)| Sample::count(&[&rule.name, verdict], count))
+    });
+    each.collect()
+}
 
 fn version(_: &Scrape) -> Vec<Sample> {
     vec![Sample::count(&[env!("CARGO_PKG_VERSION")], 1)]

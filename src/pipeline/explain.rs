@@ -7,9 +7,9 @@ use super::check::{Decision, Said, Slot, View};
 use super::pair::question_for_ipv4;
 use super::replies::Audience;
 use super::{Client, Pipeline};
-use crate::config::{Mode, Pattern, Rule};
+use crate::config::{Initial, Mode, Pattern, Rule, When};
 use crate::message::{Answer, Kind, Meaning, Name, Query, Section};
-use crate::policy::RuleSet;
+use crate::policy::{Policy, RuleSet};
 use crate::time::Moment;
 use std::net::Ipv4Addr;
 
@@ -121,6 +121,9 @@ impl Pipeline {
                 ""
             };
             told.say("rule", format!("{}{mode}: {why}{heard}", rule.name));
+            if rule.when == When::Broken {
+                told.say("verdict", verdict(policy, rule, &question.name));
+            }
         }
         if all.is_empty() {
             told.say("rule", "none touches this name");
@@ -246,6 +249,31 @@ fn reason(rule: &Rule, name: &Name, chain: &[Name]) -> String {
         return "means every name, by address".to_owned();
     }
     "inherited from a chain that led here".to_owned()
+}
+
+/// What probes found of the host, for a rule that goes by it.
+fn verdict(policy: &Policy, rule: &Rule, name: &Name) -> String {
+    let initial = match rule.initial {
+        Initial::Strip => "`initial: strip` holds",
+        Initial::Pass => "`initial: pass` holds",
+    };
+    let Some(host) = policy.verdicts().host(rule.port, &name.lower()) else {
+        return format!("no probe knows it on port {}: {initial}", rule.port);
+    };
+    if host.addresses.is_empty() {
+        return format!("not judged yet: {initial}");
+    }
+    let each = |broken: bool| {
+        let some = host.addresses.iter().filter(|(_, is)| **is == broken);
+        let mut some: Vec<String> = some.map(|(address, _)| address.to_string()).collect();
+        some.sort();
+        some.join(", ")
+    };
+    match (each(true), each(false)) {
+        (broken, _) if broken.is_empty() => "healthy: IPv6 works".to_owned(),
+        (broken, healthy) if healthy.is_empty() => format!("broken ({broken}): {}", host.why),
+        (broken, healthy) => format!("broken ({broken}): {}; healthy ({healthy})", host.why),
+    }
 }
 
 fn covers(pattern: &Pattern, name: &Name) -> bool {

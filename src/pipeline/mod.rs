@@ -52,7 +52,7 @@ pub use events::{Action, Event, Exchange, Note};
 pub use explain::Explanation;
 pub use fetches::{Duty, Fetches};
 pub use health::{State, Trouble, Upstream};
-pub use settings::{Servers, Settings};
+pub use settings::{Servers, Settings, is_global};
 pub use sightings::Sighting;
 pub use special::Identity;
 

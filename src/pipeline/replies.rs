@@ -12,9 +12,7 @@ use super::written::room;
 use super::{Client, Pipeline, Source, Tally};
 use crate::cache::{Entry, Memo, Stamp};
 use crate::config::Mode;
-use crate::message::{
-    self, Answer, Body, Kind, Name, OwnEde, Query, Section, Ttl,
-};
+use crate::message::{self, Answer, Body, Kind, Name, OwnEde, Query, Section, Ttl};
 use crate::policy::{Left, RuleSet, Sixes};
 use crate::time::Moment;
 use std::sync::Arc;
@@ -122,7 +120,8 @@ impl Pipeline {
         match to
             .settings
             .policy
-            .without_sixes(&own.answer, place, &to.query.question.name) {
+            .without_sixes(&own.answer, place, &to.query.question.name)
+        {
             Sixes::Untouched => self.give(to, Given::of(own), out),
             Sixes::Fewer(answer) => {
                 let given = Given {

@@ -6,7 +6,7 @@
 use super::health::Upstream;
 use super::special::{Found, Special};
 use crate::cache::Times;
-use crate::config::Config;
+use crate::config::{Config, ProbeOptions};
 use crate::message::{Kind, Name, Question};
 use crate::policy::{Policy, Ranges, Verdicts};
 use foldhash::{HashMap, HashMapExt};
@@ -32,8 +32,10 @@ pub struct Settings {
     pub prefetch: bool,
     /// The largest datagram we send, in octets.
     pub max_udp: u16,
+    /// How hosts are probed.
+    pub probe: Arc<ProbeOptions>,
     /// Seconds that clients may keep an answer about a host that probes watch.
-    pub managed_ttl: u32,
+    pub(super) managed_ttl: u32,
     deadline: Duration,
     defaults: Servers,
     /// Every upstream once.
@@ -64,7 +66,8 @@ impl Settings {
                 routes.insert(zone.lower().wire().into(), Arc::clone(&servers));
             }
         }
-        let verdicts = former.map_or_else(Arc::default, |former| Arc::clone(former.policy.verdicts()));
+        let verdicts =
+            former.map_or_else(Arc::default, |former| Arc::clone(former.policy.verdicts()));
         let defaults = servers(upstreams);
         let mut all: Vec<Arc<Upstream>> = Vec::new();
         let routed = config
@@ -87,6 +90,7 @@ impl Settings {
             },
             prefetch: config.cache.prefetch,
             max_udp: config.max_udp,
+            probe: Arc::new(config.probe.clone()),
             managed_ttl: u32::try_from(config.probe.managed_ttl.as_secs()).unwrap_or(u32::MAX),
             deadline: config.deadline,
             defaults,
@@ -167,7 +171,7 @@ const HEALTH_CHECK: Duration = Duration::from_millis(850);
 const STALE_AFTER: Duration = Duration::from_millis(1800);
 
 /// Not private, loopback, link-local, shared or otherwise kept inside a network (RFC 6890).
-fn is_global(address: IpAddr) -> bool {
+pub fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let shared =

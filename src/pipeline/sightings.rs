@@ -16,8 +16,8 @@ use std::time::Duration;
 pub struct Sighting {
     /// Its name, in lower case.
     pub name: Name,
-    /// The place of the rule that watches it, in the settings of the reply.
-    pub rule: usize,
+    /// The port where the rule watches it.
+    pub port: u16,
     /// So often did a client ask again and again for what it should know; 0 for a host that is new.
     pub retries: u32,
 }
@@ -25,7 +25,7 @@ pub struct Sighting {
 /// Notes of replies, until somebody takes them.
 #[derive(Debug)]
 pub(super) struct Sightings {
-    names: Mutex<HashMap<Name, (usize, u32)>>,
+    names: Mutex<HashMap<(Name, u16), u32>>,
     hasher: FixedState,
 }
 
@@ -56,18 +56,18 @@ impl Sightings {
             }
         };
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < MOST || names.contains_key(&name) {
-            let (_, count) = names.entry(name).or_insert((place, 0));
-            *count += retries;
+        let key = (name, rule.port);
+        if names.len() < MOST || names.contains_key(&key) {
+            *names.entry(key).or_default() += retries;
         }
     }
 
     /// All notes, and none are left.
     pub(super) fn take(&self) -> Vec<Sighting> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let each = names.drain().map(|(name, (rule, retries))| Sighting {
+        let each = names.drain().map(|((name, port), retries)| Sighting {
             name,
-            rule,
+            port,
             retries,
         });
         each.collect()

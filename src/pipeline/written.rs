@@ -149,7 +149,6 @@ pub(super) fn room(to: Audience<'_>) -> Room {
     }
 }
 
-
 /// The idle time of streams told to clients that ask for it, in units of 100 ms (RFC 7828).
 const IDLE: u16 = 100;
 /// RFC 8914 §4.18; never 15 (Blocked): nobody is blocked from a host that has IPv4.

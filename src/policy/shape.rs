@@ -55,12 +55,7 @@ pub(super) struct For<'a> {
 
 impl Policy {
     /// The first of these rules that means AAAA records in ANSWER, unless it respects their signatures.
-    pub fn striking(
-        &self,
-        rules: RuleSet,
-        answer: &Answer,
-        question: &Question,
-    ) -> Option<usize> {
+    pub fn striking(&self, rules: RuleSet, answer: &Answer, question: &Question) -> Option<usize> {
         if rules.is_empty() {
             return None;
         }
@@ -181,7 +176,8 @@ impl Policy {
             Kind::AAAA => {
                 let address = record.ipv6()?;
                 let rules = self.rules_of(answer, record, client);
-                let place = self.first_applying(rules, &record.owner(), &std::iter::once(address))?;
+                let place =
+                    self.first_applying(rules, &record.owner(), &std::iter::once(address))?;
                 (!self.spares_signed(place, answer, record, client))
                     .then_some((place, Some(Fate::Remove)))
             }

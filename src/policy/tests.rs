@@ -94,10 +94,9 @@ fn clients_and_ranges_narrow_a_rule() {
     );
 
     let any = RuleSet::of(3);
-    let first_applying =
-        |rules, addresses: &[Ipv6Addr]| {
-            policy.first_applying(rules, &name("a.example"), &addresses.iter().copied())
-        };
+    let first_applying = |rules, addresses: &[Ipv6Addr]| {
+        policy.first_applying(rules, &name("a.example"), &addresses.iter().copied())
+    };
     assert_eq!(
         first_applying(any, &["2600:1f18::1".parse().unwrap()]),
         Some(3)

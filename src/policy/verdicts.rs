@@ -88,10 +88,15 @@ impl Traffic {
         Moment::from_micros(self.last.load(Relaxed))
     }
 
+    /// Somebody asked.
+    pub fn touch(&self, now: Moment) {
+        self.last.fetch_max(now.as_micros(), Relaxed);
+    }
+
     /// A client, by a hash, was told an answer that lives for `ttl`. True: it is retrying, for it asks for the third time
     /// while it should know, and not all at once.
     pub fn note(&self, client: u64, ttl: Duration, now: Moment) -> bool {
-        self.last.fetch_max(now.as_micros(), Relaxed);
+        self.touch(now);
         let place = usize::try_from(client >> 32).unwrap_or_default() % PLACES;
         let Some(place) = self.clients.get(place) else {
             return false;
@@ -105,7 +110,11 @@ impl Traffic {
             // A client opens several connections at once.
             return false;
         }
-        let times = if again { (asked.times + 1).min(MOST) } else { 1 };
+        let times = if again {
+            (asked.times + 1).min(MOST)
+        } else {
+            1
+        };
         let is_retrying = times == MOST;
         let next = Asked {
             who,
@@ -157,12 +166,23 @@ mod tests {
     fn what_is_not_judged_takes_the_nearest_that_is() {
         let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
         let host = |judged: &[(&str, bool)]| Watched {
-            addresses: judged.iter().map(|(at, broken)| (address(at), *broken)).collect(),
+            addresses: judged
+                .iter()
+                .map(|(at, broken)| (address(at), *broken))
+                .collect(),
             ..Watched::default()
         };
         let mut verdicts = Verdicts::default();
-        verdicts.put(443, &name("bad.example"), host(&[("2001:db8::1", true), ("2001:db8::2", true)]));
-        verdicts.put(443, &name("mixed.example"), host(&[("2001:db8::1", false), ("2001:db8::3", true)]));
+        verdicts.put(
+            443,
+            &name("bad.example"),
+            host(&[("2001:db8::1", true), ("2001:db8::2", true)]),
+        );
+        verdicts.put(
+            443,
+            &name("mixed.example"),
+            host(&[("2001:db8::1", false), ("2001:db8::3", true)]),
+        );
         verdicts.put(443, &name("good.example"), host(&[("2001:db8::4", false)]));
         verdicts.put(5000, &name("good.example"), host(&[("2001:db8::4", true)]));
         #[rustfmt::skip]
@@ -178,7 +198,11 @@ mod tests {
             ("a port that nobody probes", 80, "bad.example", "2001:db8::1", None),
         ];
         for (why, port, host, at, want) in cases {
-            assert_eq!(verdicts.is_broken(port, &name(host), address(at)), want, "{why}");
+            assert_eq!(
+                verdicts.is_broken(port, &name(host), address(at)),
+                want,
+                "{why}"
+            );
         }
     }
 
@@ -187,7 +211,8 @@ mod tests {
         let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         let ttl = Duration::from_secs(30);
         let traffic = Traffic::default();
-        let asked = [100, 100, 110, 120, 121, 130, 200, 231, 262].map(|second| traffic.note(7, ttl, at(second)));
+        let asked = [100, 100, 110, 120, 121, 130, 200, 231, 262]
+            .map(|second| traffic.note(7, ttl, at(second)));
         let want = [false, false, false, true, false, true, false, false, false];
         assert_eq!(asked, want, "not at once, and not once the TTL is over");
         assert!(!traffic.note(8, ttl, at(263)), "another client");

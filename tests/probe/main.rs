@@ -3,11 +3,16 @@
 //! This program starts itself again inside, in network and mount namespaces, for the one test that needs them. What is
 //! missing is said in the test's name.
 
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic fails the test"
+)]
 
 #[path = "../daemon/mod.rs"]
 mod daemon;
 
+mod watched;
 mod ways;
 mod world;
 
@@ -30,6 +35,9 @@ const TESTS: &[(&str, fn())] = &[
     ("a_closed_port_is_refused", ways::refused),
     ("where_no_way_leads_is_unreachable", ways::unreachable),
     ("a_host_without_ipv6_has_no_way", ways::no_ipv6),
+    ("one_dead_address_of_four_is_removed_alone", watched::one_of_four),
+    ("a_black_hole_that_opens_is_noticed_and_named", watched::black_hole),
+    ("without_a_route_nothing_is_judged", watched::no_route),
     ("a_fault_of_this_host_says_nothing_of_the_address", ways::no_descriptors),
 ];
 

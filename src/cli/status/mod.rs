@@ -3,14 +3,15 @@
 //! Asks the daemon's canary and its admin page, and looks at what stands of an attachment. What cannot be seen is said,
 //! with the reason.
 
-mod admin;
 mod report;
+mod samples;
 mod table;
 
 use super::health::{self, Heard, read_running, runtime};
-use super::{Failure, print};
+use super::{Failure, admin, print};
 use crate::attach::{Standing, Wrong};
 use crate::config::Config;
+use crate::verdict;
 use report::{Attached, Daemon, Report, Way};
 use std::path::PathBuf;
 
@@ -31,13 +32,7 @@ pub(super) fn status(file: Option<PathBuf>, json: bool) -> Result<(), Failure> {
 }
 
 async fn look(config: &Config, file: Option<PathBuf>) -> Report {
-    let pages = async {
-        match config.admin {
-            None => Err("`admin: off`".to_owned()),
-            Some(at) if at.port() == 0 => Err("the kernel chose its port".to_owned()),
-            Some(at) => admin::pages(at).await.map_err(|why| format!("{at}: {why}")),
-        }
-    };
+    let pages = admin::pages(config, ["/ready", "/metrics", "/verdicts"]);
     let (heard, pages) = tokio::join!(health::ask(config), pages);
     let mut report = Report {
         config: file.map(|file| file.display().to_string()),
@@ -52,7 +47,10 @@ async fn look(config: &Config, file: Option<PathBuf>) -> Report {
     }
     report.attached = attached(&Standing::look(), &mut report.unseen);
     match pages {
-        Ok((ready, metrics)) => report.add_pages(config, &ready, &metrics),
+        Ok([ready, metrics, verdicts]) => {
+            report.add_pages(config, &ready, &metrics);
+            report.verdicts = verdict::Page::read(&verdicts.1);
+        }
         Err(why) if report.daemon.running => {
             report
                 .unseen

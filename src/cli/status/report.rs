@@ -1,7 +1,9 @@
 //! What `unsix status --json` prints: names and meanings stay; new ones may come.
 
-use super::admin::{Page, Sample, samples};
+use super::samples::{Sample, samples};
+use crate::cli::admin::Page;
 use crate::config::Config;
+use crate::verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,6 +24,8 @@ pub(super) struct Report {
     pub(super) upstreams: Option<Vec<Upstream>>,
     /// What its rules did since its start.
     pub(super) rules: Option<Vec<Rule>>,
+    /// What its probes found, as the admin page `/verdicts` has it; none where no page tells.
+    pub(super) verdicts: Option<verdict::Page>,
     /// What it keeps.
     pub(super) cache: Option<Cache>,
     /// Replies since its start, by where their content came from.

@@ -1,6 +1,7 @@
 //! What `unsix status` prints for people.
 
 use super::report::{Attached, Report, State, Upstream, Way};
+use crate::verdict;
 
 /// The report as lines, each under the word it is about.
 pub(super) fn table(report: &Report) -> String {
@@ -25,6 +26,7 @@ pub(super) fn table(report: &Report) -> String {
         );
         ("rule", text)
     }));
+    lines.extend(report.verdicts.iter().flat_map(probed));
     lines.extend(report.cache.iter().map(|cache| {
         let text = format!(
             "{} in {:.1} of {:.1} MiB, {} evicted",
@@ -83,6 +85,50 @@ const fn attached(attached: &Attached) -> &'static str {
         (None, false) => "no: `unsix attach` does not run, and no link stands",
     }
 }
+
+/// What probes found: each address that is broken, and how many hosts are looked at how often.
+fn probed(page: &verdict::Page) -> Vec<(&'static str, String)> {
+    if page.hosts.is_empty() {
+        return Vec::new();
+    }
+    let count = page.hosts.len() as u64;
+    let slow = match page.stretched {
+        true => ": `probe.max_per_second` does not suffice for `probe.interval`",
+        false => "",
+    };
+    let every = format!(
+        "{} each {:.0} s{slow}",
+        counted(count, "host", "hosts"),
+        page.round
+    );
+    let mut lines = vec![("probed", every)];
+    let broken = page.hosts.iter().flat_map(|host| {
+        let broken = host.addresses.iter().filter(|one| one.verdict == "broken");
+        broken.map(move |one| {
+            let since = one.since.as_deref().unwrap_or_default();
+            let cause = one.cause.cause.as_deref().unwrap_or("broken");
+            format!("{} {}: {cause} since {since}", host.host, one.address)
+        })
+    });
+    lines.extend(
+        broken
+            .clone()
+            .take(MOST_BROKEN)
+            .map(|text| ("broken", text)),
+    );
+    let rest = broken.count().saturating_sub(MOST_BROKEN) as u64;
+    if rest > 0 {
+        let text = format!(
+            "and {} more: `--json` shows all",
+            counted(rest, "address", "addresses")
+        );
+        lines.push(("broken", text));
+    }
+    lines
+}
+
+/// Broken addresses that are shown.
+const MOST_BROKEN: usize = 20;
 
 fn upstream(one: &Upstream) -> String {
     let state = match one.state {

@@ -1,53 +1,6 @@
-//! Reads the daemon's admin page.
+//! Reads numbers in the OpenMetrics text format.
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::time::Duration;
-use tokio::net::TcpStream;
-
-/// A page: its status and its text.
-pub(super) type Page = (u16, String);
-
-/// Asks for both pages that tell of the daemon's state: `/ready` and `/metrics`.
-pub(super) async fn pages(at: SocketAddr) -> Result<(Page, Page), String> {
-    let both = async { tokio::try_join!(get(at, "/ready"), get(at, "/metrics")) };
-    match tokio::time::timeout(PATIENCE, both).await {
-        Ok(pages) => pages.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} ms", PATIENCE.as_millis())),
-    }
-}
-
-async fn get(at: SocketAddr, path: &str) -> Result<Page, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(at).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(HOST, at.to_string())
-        .body(Empty::<Bytes>::new())?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), LARGEST)
-            .collect()
-            .await?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        Ok((status, text))
-    };
-    let mut exchange = std::pin::pin!(exchange);
-    tokio::select! {
-        page = &mut exchange => page,
-        // The connection's end may be heard of before the page that came by it.
-        ended = connection => {
-            ended?;
-            exchange.await
-        }
-    }
-}
 
 /// A number of the page, with its labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,11 +65,6 @@ fn quoted(text: &str) -> Option<(String, &str)> {
         }
     }
 }
-
-/// How long the page may take.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// More than any page has.
-const LARGEST: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

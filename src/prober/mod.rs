@@ -1,0 +1,265 @@
+//! Probes the hosts of rules with `when: broken` in the background, and tells the pipeline what it finds.
+//!
+//! One task. It begins a round for each host that is due ([`crate::verdict`] says which), never faster than
+//! `probe.max_per_second`, and publishes verdicts when one becomes another. Addresses come from the daemon's own upstreams,
+//! so it sees what no rule has touched. No client ever waits for it.
+
+mod resolve;
+mod round;
+mod state;
+
+use crate::pipeline::{Pipeline, Settings};
+use crate::probe::Outcome;
+use crate::time::Moment;
+use crate::verdict::{self, Book, Change, Condition, Endpoint, Report, Verdict};
+use resolve::Resolvers;
+use round::{Control, Pace, Round};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// The prober of one daemon.
+pub struct Prober {
+    pipeline: Arc<Pipeline>,
+    /// The daemon's own time.
+    now: Box<dyn Fn() -> Moment + Send + Sync>,
+    book: Mutex<Book>,
+    counts: Mutex<Counts>,
+    state: Option<PathBuf>,
+    resolvers: Resolvers,
+    pace: Pace,
+    control: Control,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Probes, by the label of their outcome, every label from the start.
+    pub probes: BTreeMap<&'static str, u64>,
+    /// By rule: addresses that broke, addresses that healed, retries of clients.
+    pub rules: BTreeMap<String, OfRule>,
+}
+
+/// What was counted of one rule.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfRule {
+    /// Addresses that became broken.
+    pub broke: u64,
+    /// Addresses that became healthy.
+    pub healed: u64,
+    /// Clients that asked again and again for what they should know.
+    pub retries: u64,
+}
+
+/// What `/metrics` shows of rules that hold while their hosts are broken.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    /// Since the start.
+    pub counts: Counts,
+    /// Now: the rule, hosts that are watched, addresses that are broken.
+    pub rules: Vec<(String, usize, usize)>,
+    /// How long it takes to probe every host once.
+    pub round: Duration,
+}
+
+impl Prober {
+    /// For a pipeline; `state` is the file that verdicts survive in, `now` the pipeline's time.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        state: Option<PathBuf>,
+        now: impl Fn() -> Moment + Send + Sync + 'static,
+    ) -> Self {
+        let settings = pipeline.settings();
+        let book = Book::new(&settings.policy, &settings.probe, now());
+        Self {
+            pipeline,
+            now: Box::new(now),
+            book: Mutex::new(book),
+            counts: Mutex::new(Counts {
+                probes: verdict::labels().map(|label| (label, 0)).collect(),
+                rules: BTreeMap::new(),
+            }),
+            state,
+            resolvers: Resolvers::default(),
+            pace: Pace::default(),
+            control: Control::default(),
+        }
+    }
+
+    /// What is watched and what was decided, as JSON.
+    pub fn page(&self) -> String {
+        self.book().page().text()
+    }
+
+    /// What `/metrics` shows.
+    pub fn numbers(&self) -> Numbers {
+        let book = self.book();
+        Numbers {
+            counts: self.counts().clone(),
+            rules: book.by_rule(),
+            round: book.round(),
+        }
+    }
+
+    /// Probes for as long as it is polled.
+    pub async fn run(self: Arc<Self>) {
+        self.recall();
+        self.publish();
+        let mut rounds: JoinSet<(Endpoint, Report)> = JoinSet::new();
+        let mut settings = self.pipeline.settings();
+        let mut without_route = false;
+        loop {
+            tokio::select! {
+                () = sleep(TICK) => {}
+                Some(Ok((endpoint, report))) = rounds.join_next() => {
+                    self.tell_route(&mut without_route, report.condition);
+                    self.settle(endpoint, &report);
+                }
+            }
+            self.follow(&mut settings);
+            self.take_sightings();
+            while rounds.len() < MOST_ROUNDS && !self.pace.is_behind() {
+                let Some(endpoint) = self.book().take_due((self.now)()) else {
+                    break;
+                };
+                let round = Round {
+                    prober: Arc::clone(&self),
+                    endpoint,
+                    settings: Arc::clone(&settings),
+                };
+                rounds.spawn(async move { (endpoint, round.run().await) });
+            }
+        }
+    }
+
+    /// Looks for a reload.
+    fn follow(&self, settings: &mut Arc<Settings>) {
+        let former = settings.generation;
+        self.pipeline.catch_up(settings);
+        if settings.generation != former {
+            self.book()
+                .follow(&settings.policy, &settings.probe, (self.now)());
+        }
+    }
+
+    fn take_sightings(&self) {
+        let now = (self.now)();
+        let mut is_new = false;
+        for sighting in self.pipeline.sightings() {
+            if sighting.retries == 0 {
+                is_new |= self.book().sight(&sighting.name, sighting.port, now);
+                continue;
+            }
+            let rules = self.book().hurry(sighting.name, sighting.port, now);
+            for rule in rules {
+                let mut counts = self.counts();
+                counts.rules.entry(rule).or_default().retries += u64::from(sighting.retries);
+            }
+        }
+        if is_new {
+            self.publish();
+        }
+    }
+
+    /// A round is over: what it decided is told to everybody.
+    fn settle(&self, endpoint: Endpoint, report: &Report) {
+        let times = ((self.now)(), wall());
+        let jitter = rand::random::<f64>();
+        let changes = self.book().report(endpoint, report, times, jitter);
+        for (_, outcome) in &report.ipv6 {
+            self.count(*outcome);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        for change in &changes {
+            log(change);
+            let mut counts = self.counts();
+            for rule in &change.rules {
+                let of_rule = counts.rules.entry(rule.clone()).or_default();
+                match change.verdict {
+                    Verdict::Broken => of_rule.broke += 1,
+                    Verdict::Healthy | Verdict::Unknown => of_rule.healed += 1,
+                }
+            }
+        }
+        self.publish();
+        self.remember();
+    }
+
+    fn count(&self, outcome: Outcome) {
+        *self
+            .counts()
+            .probes
+            .entry(verdict::label(outcome))
+            .or_default() += 1;
+    }
+
+    fn publish(&self) {
+        let verdicts = self.book().verdicts();
+        self.pipeline.judge(Arc::new(verdicts));
+    }
+
+    /// That this host has no IPv6 is said once, and once that it has.
+    fn tell_route(&self, without: &mut bool, condition: Condition) {
+        match condition {
+            Condition::NoRoute if !*without => {
+                *without = true;
+                tracing::warn!(
+                    "this host has no IPv6 route: nothing can be told about the IPv6 of hosts of rules with `when: broken`; their `initial` holds"
+                );
+            }
+            Condition::Probed if *without => {
+                *without = false;
+                tracing::info!("this host has an IPv6 route again");
+            }
+            _ => {}
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log(change: &Change) {
+    let host = change.endpoint.host;
+    let (port, address) = (change.endpoint.port, change.address);
+    let rules = change.rules.join(" ");
+    match change.verdict {
+        Verdict::Broken => {
+            let why = change.cause.map(verdict::cause);
+            let elsewhere = change
+                .elsewhere
+                .map(|works| if works { "works" } else { "fails" });
+            let flapping = (change.breaks > 1).then_some(change.breaks);
+            tracing::warn!(%host, port, %address, rules, why, elsewhere, breaks_within_an_hour = flapping, "IPv6 is broken while IPv4 works");
+        }
+        Verdict::Healthy | Verdict::Unknown => {
+            tracing::info!(%host, port, %address, rules, "IPv6 works");
+        }
+    }
+}
+
+/// The time since 1970, for people and for the state file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "people and the state file want the calendar's time"
+)]
+fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// How often somebody looks whose time has come.
+const TICK: Duration = Duration::from_millis(100);
+/// Hosts that are probed at a time.
+const MOST_ROUNDS: usize = 64;
