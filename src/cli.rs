@@ -7,6 +7,7 @@
 mod admin;
 mod arguments;
 mod attach;
+mod demo;
 mod explain;
 mod health;
 mod manager;
@@ -84,6 +85,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify { hosts, config }) => verify::verify(hosts, config),
         Some(Command::Healthcheck { config }) => health::healthcheck(config),
         Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Demo) => demo::demo(),
         Some(Command::Schema) => print(&Config::schema()),
     };
     done.map_or_else(Into::into, |()| ExitCode::SUCCESS)

@@ -32,6 +32,8 @@
 //! [`attach`] stands beside the house, a process of its own: it leads a host's questions to a running daemon, and away from
 //! it whenever that is not well. It knows the daemon by what it answers, and decides without IO as `pipeline` does.
 //!
+//! [`demo`] builds a small world around a daemon, on loopback, and tells what happens there.
+//!
 //! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`], [`verdict`] and `pipeline` are pure:
 //! they open no socket, read no clock, draw no random number and start no task, so a scenario
 //! holds the whole world in its hands; time ([`time`]) and randomness are arguments. [`listen`],
@@ -75,6 +77,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod listen;
 pub mod log;
 pub mod message;

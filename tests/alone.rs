@@ -9,24 +9,18 @@ mod daemon;
 
 use daemon::client::{Client, ask};
 use daemon::files::Folder;
+use daemon::namespace::Test;
 use daemon::ports::guess_ports_and_ids;
 use daemon::program::Program;
 use daemon::samples::{sample, serves};
 use daemon::upstream::{Upstream, at_once, usual};
-use daemon::{http, namespace, wire};
-use libtest_mimic::{Arguments, Failed, Trial};
+use daemon::{http, wire};
+use libtest_mimic::Arguments;
 use socket2::{Domain, Socket, Type};
 use std::fs::{self, Permissions};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode};
-
-/// One test: what it is called, what makes its network, and what it does there.
-struct Test {
-    name: &'static str,
-    setup: &'static str,
-    run: fn(),
-}
 
 #[rustfmt::skip]
 const TESTS: &[Test] = &[
@@ -65,28 +59,8 @@ const NO_NAME_SERVER: &str = "mount --make-rprivate / && mount --bind /dev/null 
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = TESTS.iter().map(trial).collect();
+    let trials = TESTS.iter().map(Test::trial).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-fn trial(test: &'static Test) -> Trial {
-    if namespace::is_inside() {
-        return Trial::test(test.name, || {
-            (test.run)();
-            Ok(())
-        });
-    }
-    match namespace::possible(test.setup) {
-        Ok(()) => Trial::test(test.name, || {
-            namespace::run_inside(test.name, test.setup)?;
-            Ok(())
-        }),
-        Err(reason) => {
-            let reason = format!("no network of its own: {reason}");
-            let name = format!("{} [ignored: {reason}]", test.name);
-            Trial::test(name, || Err(Failed::from(reason))).with_ignored_flag(true)
-        }
-    }
 }
 
 /// An upstream on port 53, beside a listener on every address: what is bound closer hears first.

@@ -20,6 +20,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("upstream", &["config", "message", "metrics", "sys"]),
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
     ("attach",   &["config", "message", "sys", "upstream"]),
+    ("demo",     &["config", "daemon", "listen", "message"]),
     ("admin",    &["config", "message", "metrics", "pipeline"]),
 ];
 

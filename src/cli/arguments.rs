@@ -86,6 +86,11 @@ Exit codes: 0 it is healthy, 1 it is not. That upstreams fail is told, and makes
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Show on this machine alone, without root or a network, how an image pull hangs and what unsix does about it.
+    #[command(after_help = "Example: unsix demo
+It takes about 15 seconds, and everything happens on loopback: a name server, two registries, a client that does
+what containerd does, and unsix. Exit codes: 0 it went as told, 69 this machine has no IPv6 on loopback.")]
+    Demo,
     /// Print the script by which a shell completes commands and options.
     #[command(after_help = "Examples:
   unsix completions bash > /usr/share/bash-completion/completions/unsix

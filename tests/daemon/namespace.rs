@@ -2,9 +2,45 @@
 //!
 //! The test program starts itself again inside, for one test.
 
+use libtest_mimic::{Failed, Trial};
 use std::env;
 use std::io::ErrorKind;
 use std::process::Command;
+
+/// One test: what it is called, what makes its network, and what it does there.
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) setup: &'static str,
+    pub(crate) run: fn(),
+}
+
+impl Test {
+    /// Runs it inside; where that cannot be, it is ignored and its name says why.
+    pub(crate) fn trial(&'static self) -> Trial {
+        if is_inside() {
+            return self.here();
+        }
+        match possible(self.setup) {
+            Ok(()) => Trial::test(self.name, || {
+                run_inside(self.name, self.setup)?;
+                Ok(())
+            }),
+            Err(reason) => {
+                let reason = format!("no network of its own: {reason}");
+                let name = format!("{} [ignored: {reason}]", self.name);
+                Trial::test(name, || Err(Failed::from(reason))).with_ignored_flag(true)
+            }
+        }
+    }
+
+    /// Runs it where this process is.
+    pub(crate) fn here(&'static self) -> Trial {
+        Trial::test(self.name, || {
+            (self.run)();
+            Ok(())
+        })
+    }
+}
 
 /// Set for the copy inside.
 const INSIDE: &str = "UNSIX_TEST_INSIDE";
