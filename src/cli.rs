@@ -2,17 +2,19 @@
 //!
 //! Exit codes: 0 all is well, 1 what was looked at is not, and those of sysexits(3): 64 the command line is wrong, 69
 //! an address cannot be listened on or the host lacks something, 70 a fault of ours, 74 the output cannot be written,
-//! 77 rights are missing, 78 the configuration is wrong or cannot be read.
+//! 77 rights are missing, 78 the configuration is wrong or cannot be read. `doctor` has codes of its own.
 
 mod admin;
 mod arguments;
 mod attach;
 mod demo;
+mod doctor;
 mod explain;
 mod health;
 mod manager;
 mod run;
 mod status;
+mod target;
 mod verify;
 
 use crate::config::Config;
@@ -28,6 +30,8 @@ use std::process::ExitCode;
 enum Failure {
     /// What was looked at is not well.
     Unhealthy,
+    /// The doctor's verdict.
+    Verdict(u8),
     /// The command line is wrong.
     Usage,
     /// An address cannot be listened on, or nobody answers.
@@ -46,6 +50,7 @@ impl From<Failure> for ExitCode {
     fn from(failure: Failure) -> Self {
         Self::from(match failure {
             Failure::Unhealthy => 1,
+            Failure::Verdict(code) => code,
             Failure::Usage => 64,
             Failure::Unavailable => 69,
             Failure::Bug => 70,
@@ -81,6 +86,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check { file }) => check(&file),
         Some(Command::Explain(explain)) => explain::explain(&explain),
         Some(Command::Attach(attach)) => attach::attach(attach),
+        Some(Command::Doctor(wanted)) => doctor::doctor(wanted),
         Some(Command::Status { json, config }) => status::status(config, json),
         Some(Command::Verify { hosts, config }) => verify::verify(hosts, config),
         Some(Command::Healthcheck { config }) => health::healthcheck(config),

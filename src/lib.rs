@@ -34,6 +34,9 @@
 //!
 //! [`demo`] builds a small world around a daemon, on loopback, and tells what happens there.
 //!
+//! [`doctor`] stands beside the house too: it asks, probes and looks around, and says what is wrong with a host's IPv6 and
+//! what helps. It needs no daemon.
+//!
 //! [`pipeline`] is the only place that knows the order. [`message`], [`policy`], [`cache`], [`verdict`] and `pipeline` are pure:
 //! they open no socket, read no clock, draw no random number and start no task, so a scenario
 //! holds the whole world in its hands; time ([`time`]) and randomness are arguments. [`listen`],
@@ -78,6 +81,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod listen;
 pub mod log;
 pub mod message;

@@ -174,6 +174,13 @@ fn a_wrong_command_line_ends_with_64() {
         (&["explain", "a..b"],                "`a..b` is no name"),
         (&["explain", "a.example", "AAAAA"],  "no such record type"),
         (&["explain", "a.example", "A", "--client", "here"], "invalid IP address"),
+        (&["doctor", "192.0.2.1"],            "no DNS leads to an address: write a name"),
+        (&["doctor", "[2001:db8::1]:443"],    "no DNS leads to an address: write a name"),
+        (&["doctor", "a.example:70000"],      "`70000` is no port: write 1 to 65535"),
+        (&["doctor", "a.example:0"],          "`0` is no port: write 1 to 65535"),
+        (&["doctor", "https://a.example/v2"], "write the host alone"),
+        (&["doctor", "a..example"],           "`a..example` is no name"),
+        (&["doctor", "--control", "::1"],     "no DNS leads to an address: write a name"),
     ];
     for (arguments, words) in cases {
         let ended = run(arguments);

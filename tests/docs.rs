@@ -1,8 +1,10 @@
 //! What the documentation says is what the program does. `BLESS=1 cargo test --test docs` rewrites what is
-//! generated: the help texts in `tests/golden/`, the manual pages in `deploy/man/` and the table in `deploy/metrics.md`.
+//! generated: the help texts in `tests/golden/`, the manual pages in `deploy/man/`, and the tables in `deploy/metrics.md` and
+//! `deploy/doctor.md`.
 
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use unsix::config::Config;
 use unsix::daemon::Daemon;
+use unsix::doctor::Report;
 use unsix::metrics::TABLE;
 
 /// The pages for people; each lives in the folder it explains.
@@ -18,6 +21,7 @@ const READMES: &[&str] = &[
     "README.md",
     "config/README.md",
     "deploy/README.md",
+    "deploy/doctor.md",
     "deploy/kubernetes/README.md",
     "deploy/metrics.md",
     "benches/README.md",
@@ -126,25 +130,90 @@ fn the_table_of_metrics_is_current() {
             )
         })
         .collect();
+    is_current_table(FILE, METRIC, &expected);
+}
+
+#[test]
+fn the_table_of_doctors_json_is_current() {
+    let mut rows = Vec::new();
+    rows_of(&Report::schema(), "", &mut Vec::new(), &mut rows);
+    is_current_table("deploy/doctor.md", "| `", &rows);
+}
+
+/// A row for each name of a JSON schema. What is described already is not described again.
+fn rows_of(schema: &Value, path: &str, known: &mut Vec<(Value, String)>, rows: &mut Vec<String>) {
+    for (key, value) in schema["properties"].as_object().into_iter().flatten() {
+        let said = value["description"]
+            .as_str()
+            .unwrap_or_default()
+            .replace('\n', " ");
+        let items = &value["items"];
+        let (within, brackets) = match items.is_object() {
+            true => (items, "[]"),
+            false => (value, ""),
+        };
+        let name = format!("{path}{key}{brackets}");
+        let inner = within["properties"].clone();
+        let twin = known
+            .iter()
+            .find(|(known, _)| !inner.is_null() && *known == inner);
+        let twin = twin.map(|(_, name)| format!(" Its names are those of `{name}`."));
+        let seen = twin.is_some();
+        rows.push(format!(
+            "| `{name}` | {} | {said}{} |",
+            kind_of(value),
+            twin.unwrap_or_default()
+        ));
+        if !seen {
+            known.push((inner, name.clone()));
+            rows_of(within, &format!("{name}."), known, rows);
+        }
+    }
+}
+
+/// What stands under a name: its type, or its words.
+fn kind_of(schema: &Value) -> String {
+    let nullable = |kind: &Value| match kind {
+        Value::Array(kinds) => {
+            let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).collect();
+            kinds.join(" or ")
+        }
+        kind => kind.as_str().unwrap_or_default().to_owned(),
+    };
+    if let Some(of) = schema["anyOf"].as_array() {
+        let each: Vec<String> = of.iter().map(kind_of).collect();
+        return each.join(" or ");
+    }
+    let words = schema["oneOf"].as_array().into_iter().flatten();
+    let words: Vec<String> = words
+        .filter_map(|word| Some(format!("`{}`", word["const"].as_str()?)))
+        .collect();
+    match (words.is_empty(), schema["type"].as_str()) {
+        (false, _) => words.join(" "),
+        (true, Some("array")) => format!("list of {}", kind_of(&schema["items"])),
+        (true, _) => nullable(&schema["type"]),
+    }
+}
+
+/// The rows of a generated table in a page, which BLESS writes.
+#[track_caller]
+fn is_current_table(file: &str, begin: &'static str, expected: &[String]) {
     if std::env::var_os("BLESS").is_some() {
         let mut table = Some(expected.join("\n"));
-        let lines: Vec<String> = read(FILE)
+        let lines: Vec<String> = read(file)
             .lines()
-            .filter_map(|line| {
-                if line.starts_with(METRIC) {
-                    table.take()
-                } else {
-                    Some(line.to_owned())
-                }
+            .filter_map(|line| match line.starts_with(begin) {
+                true => table.take(),
+                false => Some(line.to_owned()),
             })
             .collect();
-        fs::write(path(FILE), lines.join("\n") + "\n").unwrap();
+        fs::write(path(file), lines.join("\n") + "\n").expect("the tree can be written");
     }
-    let text = read(FILE);
-    let found: Vec<&str> = rows(&text, METRIC).collect();
+    let text = read(file);
+    let found: Vec<&str> = rows(&text, begin).collect();
     assert_eq!(
         found, expected,
-        "{FILE}: run BLESS=1 cargo test --test docs"
+        "{file}: run BLESS=1 cargo test --test docs"
     );
 }
 

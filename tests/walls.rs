@@ -21,6 +21,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
     ("attach",   &["config", "message", "sys", "upstream"]),
     ("demo",     &["config", "daemon", "listen", "message"]),
+    ("doctor",   &["attach", "config", "message", "policy", "probe", "upstream"]),
     ("admin",    &["config", "message", "metrics", "pipeline"]),
 ];
 

@@ -26,7 +26,7 @@ mod watch;
 pub use advice::advice;
 pub use canary::{Canary, Identity, Wrong};
 pub use fault::{Cause, Fault};
-pub use host::Host;
+pub use host::{Host, Kubernetes, System, Writer};
 pub use plan::{Mode, Plan, Way, plan};
 pub use standing::Standing;
 pub use watch::{Attachment, watch};

@@ -1,6 +1,6 @@
 //! Every command and option, with the text that its help shows.
 
-use super::verify::Target;
+use super::target::Target;
 use crate::attach::Mode;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -64,6 +64,16 @@ Exit codes: 0 it is well, 1 it is not.")]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Find out whether the IPv6 of hosts is broken, why, and what helps; it changes nothing and needs no rights.
+    #[command(after_help = "Examples:
+  unsix doctor                                       the hosts of the rules, else those of a pull from Docker Hub
+  unsix doctor cdn.example.com registry.example:5000 --control www.example.net
+
+It asks every name server of this host for each of them, makes TCP and TLS connections to at most three addresses of
+a family, and sends nothing but a ClientHello. It takes about 8 s.
+Exit codes: 20 a host cannot be reached, or not over IPv4; else 10 the IPv6 of one is broken and its IPv4 works; else
+11 of one nothing can be told; else 0. deploy/doctor.md explains the verdicts and every name of --json.")]
+    Doctor(Doctor),
     /// Look hosts up as every program here does, connect to what comes back, and tell whether the fix acts.
     #[command(
         after_help = "Example: unsix verify registry-1.docker.io auth.docker.io
@@ -123,6 +133,23 @@ pub(super) struct Explain {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub(super) client: IpAddr,
     /// The configuration file; without one every option is at its default.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Doctor {
+    /// A host, with its port if that is not 443.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(super) hosts: Vec<Target>,
+    /// A host of another network that has both families, by which IPv6 that fails everywhere is told from IPv6 that fails
+    /// at one host; may be repeated. Without one quay.io and registry.k8s.io.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(super) control: Vec<Target>,
+    /// As one JSON object, whose names stay.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The configuration file that unsix runs with; without one /etc/unsix/unsix.yaml, if it is there.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 }

@@ -19,6 +19,7 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod namespace;
+pub(crate) mod network;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod samples;

@@ -16,10 +16,7 @@ mod watched;
 mod ways;
 mod world;
 
-use daemon::namespace;
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::env;
-use std::path::PathBuf;
+use daemon::network;
 use std::process::ExitCode;
 
 #[rustfmt::skip]
@@ -41,60 +38,6 @@ const TESTS: &[(&str, fn())] = &[
     ("a_fault_of_this_host_says_nothing_of_the_address", ways::no_descriptors),
 ];
 
-/// Programs, and the Debian packages that they come with.
-const NEEDS: &[(&str, &str)] = &[
-    ("ip", "iproute2"),
-    ("nft", "nftables"),
-    ("openssl", "openssl"),
-    ("sysctl", "procps"),
-];
-
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let missing = if namespace::is_inside() {
-        None
-    } else {
-        missing()
-    };
-    let trials = TESTS
-        .iter()
-        .map(|(name, run)| trial(name, *run, missing.as_ref()));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
-}
-
-fn trial(name: &'static str, run: fn(), missing: Option<&(String, bool)>) -> Trial {
-    let Some((reason, could_be_installed)) = missing.cloned() else {
-        return Trial::test(name, move || {
-            if namespace::is_inside() {
-                world::settle();
-                run();
-                return Ok(());
-            }
-            namespace::run_inside(name, world::SETUP)
-                .map(|_| ())
-                .map_err(Failed::from)
-        });
-    };
-    let must = could_be_installed && env::var_os("CI").is_some();
-    let name = match must {
-        true => name.to_owned(),
-        false => format!("{name} [ignored: {reason}]"),
-    };
-    Trial::test(name, || Err(Failed::from(reason))).with_ignored_flag(!must)
-}
-
-/// What these tests lack here, and whether `.ci/run` could bring it.
-fn missing() -> Option<(String, bool)> {
-    let is_here = |program: &str| {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let servers = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-        env::split_paths(&path)
-            .chain(servers)
-            .any(|folder| folder.join(program).is_file())
-    };
-    if let Some((program, package)) = NEEDS.iter().find(|(program, _)| !is_here(program)) {
-        return Some((format!("no {program}, install {package}"), true));
-    }
-    let reason = namespace::possible(world::SETUP).err()?;
-    Some((format!("no network of its own: {reason}"), false))
+    network::run(TESTS, &[("openssl", "openssl")])
 }

@@ -2,9 +2,9 @@
 
 use crate::daemon::client::ask;
 use crate::daemon::http::get;
+use crate::daemon::network::{FAR, FAR6, narrow, on_the_way, server, shell};
 use crate::daemon::upstream::{Upstream, at_once};
 use crate::daemon::{self, millis, until, wire};
-use crate::world::{FAR, FAR6, narrow, on_the_way, server, shell};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread;

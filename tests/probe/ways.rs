@@ -1,9 +1,7 @@
 //! What lies between this host and the server, and what a probe makes of it.
 
-use crate::world::{
-    FAR, FAR6, LIMITS, Openssl, PORT, narrow, on_the_way, probed, probed_at,
-    probed_without_descriptors, server, shell,
-};
+use crate::daemon::network::{FAR, FAR6, PORT, narrow, on_the_way, server, shell};
+use crate::world::{LIMITS, Openssl, probed, probed_at, probed_without_descriptors};
 use std::time::Duration;
 use unsix::probe::Outcome;
 

@@ -5,10 +5,10 @@
 //! handshake is what hangs where IPv6 is broken, the server's certificates being its first large packets.
 
 mod connect;
-mod target;
 mod verdict;
 
 use super::health::runtime;
+use super::target::Target;
 use super::{Failure, print};
 use crate::listen::Clock;
 use connect::{Connector, Outcome};
@@ -21,8 +21,6 @@ use tokio::net::lookup_host;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use verdict::Rules;
-
-pub(super) use target::Target;
 
 /// What was seen of a host.
 struct Seen {

@@ -4,7 +4,7 @@ use crate::message::Name;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A host to verify.
+/// A host to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// As it was written.
