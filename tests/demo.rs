@@ -86,6 +86,8 @@ const STORY: &[&str] = &[
     "registry-1.docker.io  A 127.0.0.2  AAAA ::1",
     "quay.io/acme/hello: pulled over IPv6, from [::1]:",
     "docker.io/library/hello: pulling as containerd does",
+    "TLS_STALL  registry-1.docker.io:",
+    "HEALTHY  quay.io:",
     "/v2/library/hello/manifests/latest\": net/http: TLS handshake timeout",
     "rules: [{preset: docker-hub, when: broken, initial: pass, port: ",
     "registry-1.docker.io AAAA: none any more; the reply says \"Filtered: docker-hub: TLS over IPv6 stalls since ",

@@ -20,7 +20,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("upstream", &["config", "message", "metrics", "sys"]),
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
     ("attach",   &["config", "message", "sys", "upstream"]),
-    ("demo",     &["config", "daemon", "listen", "message"]),
+    ("demo",     &["config", "daemon", "doctor", "listen", "message", "probe"]),
     ("doctor",   &["attach", "config", "message", "policy", "probe", "upstream"]),
     ("admin",    &["config", "message", "metrics", "pipeline"]),
 ];

@@ -69,6 +69,7 @@ impl From<io::Error> for Fault {
 pub async fn run(out: &mut dyn Write) -> Result<(), Fault> {
     let mut story = Story::begin(out).await?;
     let hanging = story.pull_without_us().await?;
+    story.diagnose().await?;
     story.fail(hanging).await?;
     let unsix = story.pull_with_us().await?;
     story.heal(&unsix).await

@@ -39,6 +39,22 @@ impl<'a> Narrator<'a> {
         self.write(&format!("{:8}  {text}\n", ""))
     }
 
+    /// The same of any length, [`WIDTH`] columns on a line at most.
+    pub(super) fn paragraph(&mut self, text: &str) -> Result<(), Fault> {
+        let mut line = String::new();
+        for word in text.split(' ') {
+            if !line.is_empty() && line.len() + 1 + word.len() > WIDTH {
+                self.detail(&line)?;
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += word;
+        }
+        self.detail(&line)
+    }
+
     /// Since the beginning.
     pub(super) fn elapsed(&self) -> Duration {
         self.clock.now().since(Moment::ZERO)
@@ -51,3 +67,6 @@ impl<'a> Narrator<'a> {
             .map_err(Fault::Output)
     }
 }
+
+/// With the time before it a line is a hundred columns wide.
+const WIDTH: usize = 90;

@@ -6,6 +6,9 @@ use super::narrator::Narrator;
 use super::puller::{Failure, Image, Pull};
 use super::unsix::{Unsix, config};
 use super::world::{HUB, HUB_IPV4, OTHER, OTHER_IPV4, World};
+use crate::doctor::{self, Subject, Verdict};
+use crate::message::Name;
+use crate::probe::Limits;
 use std::io::{self, Write};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -60,6 +63,25 @@ impl<'a> Story<'a> {
         self.narrator
             .detail("does not connect within 300 ms; then TLS has 10 s ...")?;
         Ok(tokio::spawn(async move { puller.pull(image).await }))
+    }
+
+    /// What the doctor says of both, while the pull hangs.
+    pub(super) async fn diagnose(&mut self) -> Result<(), Fault> {
+        self.narrator
+            .event("while it hangs: unsix doctor looks at both registries ...")?;
+        let subjects = [self.world.hub, self.world.other].map(subject);
+        let subjects = subjects.into_iter().collect::<Result<_, Fault>>()?;
+        let found = doctor::examine_by(self.world.server, subjects, Limits::default()).await;
+        for host in &found {
+            let label = host.verdict.label();
+            self.narrator.event(&format!("{label}  {}", host.shown()))?;
+            self.narrator.paragraph(&host.sentence)?;
+        }
+        let verdicts: Vec<Verdict> = found.iter().map(|host| host.verdict).collect();
+        match verdicts[..] {
+            [Verdict::TlsStall, Verdict::Healthy] => Ok(()),
+            _ => Err(Fault::Otherwise(format!("doctor finds {verdicts:?}"))),
+        }
     }
 
     /// The failure that everyone sees.
@@ -155,6 +177,14 @@ impl<'a> Story<'a> {
         let late = |_| Err(Fault::Otherwise(format!("{HUB} never {what}")));
         timeout(PATIENCE, look).await.unwrap_or_else(late)
     }
+}
+
+fn subject(image: Image<'_>) -> Result<Subject, Fault> {
+    Ok(Subject {
+        host: image.host.to_owned(),
+        name: Name::parse(image.host).map_err(io::Error::other)?,
+        port: image.port,
+    })
 }
 
 fn otherwise(image: Image<'_>, peer: Option<SocketAddr>, result: Result<usize, Failure>) -> Fault {

@@ -20,7 +20,7 @@ mod verdict;
 mod words;
 
 pub use page::Paint;
-pub use report::Report;
+pub use report::{Host, Report};
 pub use subject::{Subject, controls, of_rules};
 pub use verdict::{Strip, Verdict};
 
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::message::Name;
 use crate::probe::{Limits, Target, probe};
 use dns::Server;
-use report::{Host, Probed, Said};
+use report::{Probed, Role, Said};
 use seen::{Seen, control};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -97,17 +97,40 @@ pub async fn examine(wanted: Wanted, progress: Arc<Progress>) -> Report {
         progress,
         places: Semaphore::new(AT_ONCE),
     });
+    let (mut seen, surroundings) = tokio::join!(
+        look(inquiry, hosts.into_iter().chain(controls)),
+        Surroundings::look(&config, file)
+    );
+    let controls = seen.split_off(count.min(seen.len()));
+    report(&seen, &controls, surroundings, &config)
+}
+
+/// Looks at hosts as one name server tells them, whoever asks it, and at nothing else of this machine; as long as [`examine`].
+pub async fn examine_by(server: SocketAddr, hosts: Vec<Subject>, limits: Limits) -> Vec<Host> {
+    let role = Role::Programs;
+    let inquiry = Inquiry {
+        servers: vec![Server { at: server, role }],
+        canary: Config::default().canary(),
+        pins: String::new(),
+        limits,
+        progress: Arc::default(),
+        places: Semaphore::new(AT_ONCE),
+    };
+    let seen = look(Arc::new(inquiry), hosts.into_iter()).await;
+    let all = seen.iter().map(|one| Judged::of(one, &seen, &[]).host());
+    all.collect()
+}
+
+/// Looks at all of them side by side.
+async fn look(inquiry: Arc<Inquiry>, subjects: impl Iterator<Item = Subject>) -> Vec<Seen> {
     let mut looks = JoinSet::new();
-    for (place, subject) in hosts.into_iter().chain(controls).enumerate() {
+    for (place, subject) in subjects.enumerate() {
         let inquiry = Arc::clone(&inquiry);
         looks.spawn(async move { (place, inquiry.look(subject).await) });
     }
-    let (mut seen, surroundings) =
-        tokio::join!(looks.join_all(), Surroundings::look(&config, file));
+    let mut seen = looks.join_all().await;
     seen.sort_by_key(|(place, _)| *place);
-    let mut seen: Vec<Seen> = seen.into_iter().map(|(_, seen)| seen).collect();
-    let controls = seen.split_off(count.min(seen.len()));
-    report(&seen, &controls, surroundings, &config)
+    seen.into_iter().map(|(_, seen)| seen).collect()
 }
 
 /// What each host is asked with.
