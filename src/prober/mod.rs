@@ -16,6 +16,7 @@ use resolve::Resolvers;
 use round::{Control, Pace, Round};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
@@ -110,28 +111,54 @@ impl Prober {
         self.publish();
         let mut rounds: JoinSet<(Endpoint, Report)> = JoinSet::new();
         let mut settings = self.pipeline.settings();
-        let mut without_route = false;
+        let mut untold = Untold::default();
+        let mut tick = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
-                () = sleep(TICK) => {}
+                () = &mut tick => {
+                    let span = settings.probe.interval / TICKS;
+                    tick.set(sleep(span.min(LONGEST_TICK)));
+                    self.follow(&mut settings);
+                    untold.names |= self.take_sightings();
+                    self.tell(&mut untold);
+                    self.begin(&mut rounds, &settings);
+                }
                 Some(Ok((endpoint, report))) = rounds.join_next() => {
-                    self.tell_route(&mut without_route, report.condition);
-                    self.settle(endpoint, &report);
+                    untold.say_route(report.condition);
+                    untold.verdicts |= self.settle(endpoint, &report);
                 }
             }
-            self.follow(&mut settings);
-            self.take_sightings();
-            while rounds.len() < MOST_ROUNDS && !self.pace.is_behind() {
-                let Some(endpoint) = self.book().take_due((self.now)()) else {
-                    break;
-                };
-                let round = Round {
-                    prober: Arc::clone(&self),
-                    endpoint,
-                    settings: Arc::clone(&settings),
-                };
-                rounds.spawn(async move { (endpoint, round.run().await) });
-            }
+        }
+    }
+
+    /// Begins a round for each host that is due, as far as there is room.
+    fn begin(self: &Arc<Self>, rounds: &mut JoinSet<(Endpoint, Report)>, settings: &Arc<Settings>) {
+        let room = match self.pace.is_behind() {
+            true => 0,
+            false => MOST_ROUNDS.saturating_sub(rounds.len()),
+        };
+        let due = self.book().take_due((self.now)(), room);
+        for endpoint in due {
+            let round = Round {
+                prober: Arc::clone(self),
+                endpoint,
+                settings: Arc::clone(settings),
+            };
+            rounds.spawn(async move { (endpoint, round.run().await) });
+        }
+    }
+
+    /// Tells the pipeline what it does not know yet: verdicts at once, new names not more often than each second.
+    fn tell(&self, untold: &mut Untold) {
+        let now = (self.now)();
+        let names = untold.names && now.since(untold.told) >= NAMES;
+        if untold.verdicts || names {
+            self.publish();
+            untold.told = now;
+            untold.names = false;
+        }
+        if std::mem::take(&mut untold.verdicts) {
+            self.remember();
         }
     }
 
@@ -145,7 +172,8 @@ impl Prober {
         }
     }
 
-    fn take_sightings(&self) {
+    /// Takes over what replies have noted; true where a name is new.
+    fn take_sightings(&self) -> bool {
         let now = (self.now)();
         let mut is_new = false;
         for sighting in self.pipeline.sightings() {
@@ -159,21 +187,16 @@ impl Prober {
                 counts.rules.entry(rule).or_default().retries += u64::from(sighting.retries);
             }
         }
-        if is_new {
-            self.publish();
-        }
+        is_new
     }
 
-    /// A round is over: what it decided is told to everybody.
-    fn settle(&self, endpoint: Endpoint, report: &Report) {
+    /// A round is over; true where it decided something.
+    fn settle(&self, endpoint: Endpoint, report: &Report) -> bool {
         let times = ((self.now)(), wall());
         let jitter = rand::random::<f64>();
         let changes = self.book().report(endpoint, report, times, jitter);
         for (_, outcome) in &report.ipv6 {
             self.count(*outcome);
-        }
-        if changes.is_empty() {
-            return;
         }
         for change in &changes {
             log(change);
@@ -186,8 +209,7 @@ impl Prober {
                 }
             }
         }
-        self.publish();
-        self.remember();
+        !changes.is_empty()
     }
 
     fn count(&self, outcome: Outcome) {
@@ -203,29 +225,44 @@ impl Prober {
         self.pipeline.judge(Arc::new(verdicts));
     }
 
-    /// That this host has no IPv6 is said once, and once that it has.
-    fn tell_route(&self, without: &mut bool, condition: Condition) {
-        match condition {
-            Condition::NoRoute if !*without => {
-                *without = true;
-                tracing::warn!(
-                    "this host has no IPv6 route: nothing can be told about the IPv6 of hosts of rules with `when: broken`; their `initial` holds"
-                );
-            }
-            Condition::Probed if *without => {
-                *without = false;
-                tracing::info!("this host has an IPv6 route again");
-            }
-            _ => {}
-        }
-    }
-
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the run has not passed on yet.
+#[derive(Default)]
+struct Untold {
+    /// A verdict became another one.
+    verdicts: bool,
+    /// Hosts are watched that the pipeline does not know as such.
+    names: bool,
+    /// When the pipeline was told last.
+    told: Moment,
+    /// This host has no IPv6 route, and that was said.
+    without_route: bool,
+}
+
+impl Untold {
+    /// That this host has no IPv6 is said once, and once that it has.
+    fn say_route(&mut self, condition: Condition) {
+        match condition {
+            Condition::NoRoute if !self.without_route => {
+                self.without_route = true;
+                tracing::warn!(
+                    "this host has no IPv6 route: nothing can be told about the IPv6 of hosts of rules with `when: broken`; their `initial` holds"
+                );
+            }
+            Condition::Probed if self.without_route => {
+                self.without_route = false;
+                tracing::info!("this host has an IPv6 route again");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -259,7 +296,11 @@ fn wall() -> Duration {
         .unwrap_or_default()
 }
 
-/// How often somebody looks whose time has come.
-const TICK: Duration = Duration::from_millis(100);
+/// How often within an interval somebody looks whose time has come.
+const TICKS: u32 = 10;
+/// And how often at least: hosts that are due together are probed together, which costs less.
+const LONGEST_TICK: Duration = Duration::from_millis(250);
+/// New names are passed on this often at most: each time all verdicts are made anew.
+const NAMES: Duration = Duration::from_secs(1);
 /// Hosts that are probed at a time.
 const MOST_ROUNDS: usize = 64;

@@ -70,8 +70,8 @@ fn build(upstreams: &[SocketAddr]) -> Option<TokioResolver> {
     let options: &mut ResolverOpts = builder.options_mut();
     options.timeout = PATIENCE;
     options.use_hosts_file = ResolveHosts::Never;
-    // The round decides how old an address may be; the daemon's cache is for clients.
-    options.cache_size = 0;
+    // As old as its TTL lets an address be, clients see it too.
+    options.cache_size = ANSWERS;
     builder.build().ok()
 }
 
@@ -94,5 +94,7 @@ async fn records<T>(
 
 /// For each try; there are two.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Answers that a resolver keeps: two for each host of a rule that watches as many as it may.
+const ANSWERS: u64 = 2_048;
 /// Lists of upstreams that are remembered.
 const MOST: usize = 16;

@@ -201,16 +201,19 @@ impl Book {
         names(&self.policy, host.rules)
     }
 
-    /// A host whose time has come, the longest waiting first; it is under way then, until [`Self::report`].
-    pub fn take_due(&mut self, now: Moment) -> Option<Endpoint> {
-        let waiting = self
-            .hosts
-            .iter_mut()
-            .filter(|(_, host)| !host.busy && host.due <= now);
-        let (endpoint, host) = waiting.min_by_key(|(_, host)| host.due)?;
-        host.busy = true;
-        host.begun = now;
-        Some(*endpoint)
+    /// Hosts whose time has come, those that have waited longest, `most` of them; they are under way then, until
+    /// [`Self::report`].
+    pub fn take_due(&mut self, now: Moment, most: usize) -> Vec<Endpoint> {
+        let waiting = self.hosts.iter_mut();
+        let waiting = waiting.filter(|(_, host)| !host.busy && host.due <= now);
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_unstable_by_key(|(_, host)| host.due);
+        let taken = waiting.into_iter().take(most).map(|(endpoint, host)| {
+            host.busy = true;
+            host.begun = now;
+            *endpoint
+        });
+        taken.collect()
     }
 
     /// What a round showed. `jitter` in 0..1 spreads the next ones, never beyond the interval.

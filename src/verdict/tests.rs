@@ -62,7 +62,7 @@ fn play(breaks: u64, heals: u64, jitter: impl Fn(u64) -> f64) -> (u64, u64) {
             return (broken, healed);
         }
         if running.is_none()
-            && let Some(endpoint) = book.take_due(at(now))
+            && let Some(endpoint) = book.take_due(at(now), 1).pop()
         {
             let works = now < breaks || now >= heals;
             let (outcome, takes) = if works {
@@ -132,7 +132,7 @@ fn rounds_are_stretched_where_the_probes_do_not_suffice() {
         book.sight(&name(&format!("n{number}.a.example")), 443, at(number));
     }
     assert!(!book.page().stretched);
-    while let Some(endpoint) = book.take_due(at(1_000)) {
+    for endpoint in book.take_due(at(1_000), usize::MAX) {
         book.report(
             endpoint,
             &seen(Outcome::Reachable),
@@ -155,7 +155,7 @@ fn verdicts_pass_through_text() {
     book.sight(&name("x.b.example"), 443, at(0));
     for second in [0, 15, 30] {
         let times = (at(second * 1_000), Duration::from_secs(1_000_000 + second));
-        while let Some(endpoint) = book.take_due(times.0) {
+        for endpoint in book.take_due(times.0, usize::MAX) {
             book.report(endpoint, &seen(STALL), times, 0.9);
         }
     }
