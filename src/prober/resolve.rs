@@ -15,32 +15,31 @@ pub(super) struct Resolvers {
     known: Mutex<Vec<(Vec<SocketAddr>, TokioResolver)>>,
 }
 
-/// What a name leads to; none where nobody could tell.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    pub(super) ipv4: Option<Vec<Ipv4Addr>>,
-    pub(super) ipv6: Option<Vec<Ipv6Addr>>,
-}
-
 impl Resolvers {
-    /// Asks these upstreams for both kinds of addresses.
-    pub(super) async fn ask(&self, upstreams: Vec<SocketAddr>, host: &Name) -> Addresses {
-        let Some(resolver) = self.of(upstreams) else {
-            return Addresses::default();
+    /// The IPv4 addresses of a host, as these upstreams tell them; `None` where nobody could tell.
+    pub(super) async fn ipv4(
+        &self,
+        upstreams: Vec<SocketAddr>,
+        host: &Name,
+    ) -> Option<Vec<Ipv4Addr>> {
+        let address = |data: &RData| match data {
+            RData::A(a) => Some(a.0),
+            _ => None,
         };
-        // With its final dot, so that no search list is tried.
-        let host = host.to_string();
-        let (ipv4, ipv6) = tokio::join!(
-            records(&resolver, &host, RecordType::A, |data| match data {
-                RData::A(a) => Some(a.0),
-                _ => None,
-            }),
-            records(&resolver, &host, RecordType::AAAA, |data| match data {
-                RData::AAAA(aaaa) => Some(aaaa.0),
-                _ => None,
-            }),
-        );
-        Addresses { ipv4, ipv6 }
+        records(&self.of(upstreams)?, host, RecordType::A, address).await
+    }
+
+    /// The same of IPv6.
+    pub(super) async fn ipv6(
+        &self,
+        upstreams: Vec<SocketAddr>,
+        host: &Name,
+    ) -> Option<Vec<Ipv6Addr>> {
+        let address = |data: &RData| match data {
+            RData::AAAA(aaaa) => Some(aaaa.0),
+            _ => None,
+        };
+        records(&self.of(upstreams)?, host, RecordType::AAAA, address).await
     }
 
     fn of(&self, upstreams: Vec<SocketAddr>) -> Option<TokioResolver> {
@@ -78,11 +77,12 @@ fn build(upstreams: &[SocketAddr]) -> Option<TokioResolver> {
 /// The addresses of one kind; none of them where the name has none, `None` where nobody could tell.
 async fn records<T>(
     resolver: &TokioResolver,
-    host: &str,
+    host: &Name,
     kind: RecordType,
     address: impl Fn(&RData) -> Option<T>,
 ) -> Option<Vec<T>> {
-    match resolver.lookup(host, kind).await {
+    // With its final dot, so that no search list is tried.
+    match resolver.lookup(host.to_string(), kind).await {
         Ok(found) => {
             let records = found.answers().iter();
             Some(records.filter_map(|record| address(&record.data)).collect())

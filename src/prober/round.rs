@@ -1,7 +1,6 @@
 //! One round of probes of one host.
 
 use super::Prober;
-use super::resolve::Addresses;
 use crate::message::Name;
 use crate::pipeline::{Settings, is_global};
 use crate::probe::{Finding, Limits, Outcome, Target, probe};
@@ -20,60 +19,62 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Learns the host's addresses, probes those of IPv6, and those of IPv4 where one of them fails.
+    /// Probes the host's IPv6 addresses, and those of IPv4 where one of them fails.
     pub(super) async fn run(&self) -> Report {
-        let addresses = self.addresses(&self.endpoint.host).await;
-        let (Some(ipv4), Some(ipv6)) = (&addresses.ipv4, &addresses.ipv6) else {
+        let host = self.endpoint.host;
+        let Some(ipv6) = self.ipv6(&host).await else {
             return only(Condition::Unresolved);
         };
         if ipv6.is_empty() {
             return only(Condition::NoIpv6);
         }
-        if ipv4.is_empty() {
-            return only(Condition::NoIpv4);
-        }
-        let allowed = ipv6
-            .iter()
-            .copied()
-            .filter(|at| self.may_probe((*at).into()));
+        let allowed = ipv6.into_iter().filter(|at| self.may_probe((*at).into()));
         let allowed: Vec<Ipv6Addr> = allowed.take(MOST_IPV6).collect();
         if allowed.is_empty() {
             return only(Condition::Private);
         }
-        let routed: Vec<_> = allowed.into_iter().filter(|at| has_route(*at)).collect();
-        if routed.is_empty() {
+        let ipv6 = allowed.iter().map(|at| IpAddr::from(*at));
+        let ipv6 = self.probe_all(&host, ipv6).await;
+        if ipv6
+            .iter()
+            .all(|(_, outcome)| *outcome == Outcome::Unreachable)
+            && !allowed.iter().any(|at| has_route(*at))
+        {
             return only(Condition::NoRoute);
         }
-        let host = self.endpoint.host;
-        let ipv6 = self
-            .probe_all(&host, routed.into_iter().map(IpAddr::from))
-            .await;
-        let failed = ipv6
-            .iter()
-            .any(|(_, outcome)| *outcome != Outcome::Reachable);
-        let (mut ipv4_works, mut elsewhere) = (None, None);
-        if failed {
-            ipv4_works = Some(self.works_over_ipv4(&host, ipv4).await);
-            elsewhere = self.elsewhere();
+        let works = |(_, outcome): &(IpAddr, Outcome)| *outcome == Outcome::Reachable;
+        let mut report = only(Condition::Probed);
+        if !ipv6.iter().all(works) {
+            match self.ipv4(&host).await {
+                None => return only(Condition::Unresolved),
+                Some(ipv4) if ipv4.is_empty() => return only(Condition::NoIpv4),
+                Some(ipv4) => report.ipv4_works = Some(self.works_over_ipv4(&host, &ipv4).await),
+            }
+            report.elsewhere = self.elsewhere();
         }
-        let ipv6 = ipv6
+        report.ipv6 = ipv6
             .into_iter()
             .filter_map(|(address, outcome)| match address {
                 IpAddr::V6(address) => Some((address, outcome)),
                 IpAddr::V4(_) => None,
-            });
-        Report {
-            condition: Condition::Probed,
-            ipv6: ipv6.collect(),
-            ipv4_works,
-            elsewhere,
-        }
+            })
+            .collect();
+        report
     }
 
-    async fn addresses(&self, host: &Name) -> Addresses {
+    /// The IPv6 addresses of a host; `None` where nobody could tell.
+    async fn ipv6(&self, host: &Name) -> Option<Vec<Ipv6Addr>> {
+        self.prober.resolvers.ipv6(self.servers(host), host).await
+    }
+
+    /// The IPv4 addresses of a host; `None` where nobody could tell.
+    async fn ipv4(&self, host: &Name) -> Option<Vec<Ipv4Addr>> {
+        self.prober.resolvers.ipv4(self.servers(host), host).await
+    }
+
+    fn servers(&self, host: &Name) -> Vec<SocketAddr> {
         let servers = self.settings.servers(host);
-        let servers = servers.iter().map(|server| server.address).collect();
-        self.prober.resolvers.ask(servers, host).await
+        servers.iter().map(|server| server.address).collect()
     }
 
     /// Side by side. What this host could not do says nothing of an address, and is left out.
@@ -135,8 +136,8 @@ impl Round {
             if *control == self.endpoint.host {
                 continue;
             }
-            let addresses = self.addresses(control).await;
-            let (Some(ipv4), Some(ipv6)) = (addresses.ipv4, addresses.ipv6) else {
+            let (ipv4, ipv6) = tokio::join!(self.ipv4(control), self.ipv6(control));
+            let (Some(ipv4), Some(ipv6)) = (ipv4, ipv6) else {
                 continue;
             };
             let some = ipv6.iter().map(|at| IpAddr::from(*at));

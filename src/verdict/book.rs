@@ -31,7 +31,7 @@ pub enum Condition {
     Probed,
     /// It has no IPv6 address: there is nothing to judge.
     NoIpv6,
-    /// It has no IPv4 address: it is never broken.
+    /// It has no IPv4 address: its IPv6 is all there is, and is never broken.
     NoIpv4,
     /// All its IPv6 addresses are kept inside a network, and `probe.allow` does not name them.
     Private,
