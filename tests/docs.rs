@@ -318,7 +318,7 @@ fn the_shipped_files_agree_with_each_other() {
     let unit = read("deploy/systemd/unsix.service");
     let start = unit
         .lines()
-        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/unsix "))
+        .find_map(|line| line.strip_prefix("ExecStart=unsix "))
         .expect("the unit starts unsix");
     assert_eq!(start, "run --config /etc/unsix/unsix.yaml");
     let guide = read("deploy/README.md");
@@ -330,7 +330,7 @@ fn the_shipped_files_agree_with_each_other() {
         assert!(guide.contains(&format!("deploy/systemd/{file}")), "{file}");
     }
     let attach = read("deploy/systemd/unsix-attach.service");
-    assert!(attach.contains("=/usr/local/bin/unsix attach --config /etc/unsix/unsix.yaml\n"));
+    assert!(attach.contains("ExecStart=unsix attach --config /etc/unsix/unsix.yaml\n"));
     // The guide's one address is where both samples for a host listen, and what it puts into resolv.conf.
     for sample in ["config/host.yaml", "config/node.yaml"] {
         let config = Config::read(&read(sample)).unwrap();
@@ -343,7 +343,9 @@ fn the_shipped_files_agree_with_each_other() {
             .lines()
             .filter_map(|line| line.strip_prefix(&begin))
             .collect();
-        assert_eq!(listed, ["127.0.6.53:53"], "where both samples listen");
+        let node = Config::read(&read("config/node.yaml")).unwrap();
+        let listen: Vec<String> = node.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listed, listen, "unsix.socket and config/node.yaml");
     }
     assert!(guide.contains("nameserver 127.0.6.53") && guide.contains("DNS=127.0.6.53"));
     let corefile = read("deploy/coredns/Corefile");

@@ -72,7 +72,7 @@ fn upstream() -> Upstream {
 /// Writes the configuration of the service.
 fn configure(upstream: &Upstream, rest: &str) {
     let text = format!(
-        "listen: [\"{}\"]\nupstreams: [\"{}\"]\n{rest}\n",
+        "listen: [\"{}\", \"169.254.6.53:53\", \"[::1]:5300\"]\nupstreams: [\"{}\"]\n{rest}\n",
         server(),
         upstream.address
     );

@@ -25,6 +25,7 @@ mount -t tmpfs tmpfs /etc/systemd/system
 mount -t tmpfs tmpfs /usr/local/bin
 mount -t tmpfs tmpfs /var/log
 cp "$UNITS"/unsix* /etc/systemd/system
+[ -e /proc/net/if_inet6 ] || sed -i '/=\[::1\]/d' /etc/systemd/system/unsix.socket
 mkdir -p /etc/unsix
 touch /usr/local/bin/unsix /usr/local/bin/inside
 mount --bind "$UNSIX" /usr/local/bin/unsix
