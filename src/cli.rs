@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod health;
+mod install;
 mod manager;
 mod run;
 mod status;
@@ -90,6 +91,8 @@ pub fn main() -> ExitCode {
         Some(Command::Status { json, config }) => status::status(config, json),
         Some(Command::Verify { hosts, config }) => verify::verify(hosts, config),
         Some(Command::Healthcheck { config }) => health::healthcheck(config),
+        Some(Command::Install(wanted)) => install::install(&wanted),
+        Some(Command::Uninstall { root }) => install::uninstall(root.as_deref()),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Demo) => demo::demo(),
         Some(Command::Schema) => print(&Config::schema()),

@@ -2,6 +2,8 @@
 
 use super::target::Target;
 use crate::attach::Mode;
+use crate::config::Config;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::IpAddr;
@@ -101,6 +103,18 @@ Exit codes: 0 it is healthy, 1 it is not. That upstreams fail is told, and makes
 It takes about 15 seconds, and everything happens on loopback: a name server, two registries, a client that does
 what containerd does, and unsix. Exit codes: 0 it went as told, 69 this machine has no IPv6 on loopback.")]
     Demo,
+    /// Install the service on this host, start it, lead the host to it, and tell how to undo that.
+    #[command(after_help = "Example: sudo ./unsix install
+It writes /usr/local/bin/unsix, /etc/unsix/unsix.yaml and units of systemd, and changes no file that is there already.
+What does not get well within ten seconds is taken back at once.")]
+    Install(Install),
+    /// Take back what `install` did; files that were edited since stay.
+    #[command(after_help = "Example: sudo unsix uninstall")]
+    Uninstall {
+        /// The system below this folder instead of the running one.
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+    },
     /// Print the script by which a shell completes commands and options.
     #[command(after_help = "Examples:
   unsix completions bash > /usr/share/bash-completion/completions/unsix
@@ -152,6 +166,19 @@ pub(super) struct Doctor {
     /// The configuration file that unsix runs with; without one /etc/unsix/unsix.yaml, if it is there.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Install {
+    /// The hosts that lose their IPv6 addresses.
+    #[arg(long, default_value = "docker-hub", value_parser = PossibleValuesParser::new(Config::presets()))]
+    pub(super) preset: String,
+    /// How to lead the host to it.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) mode: Mode,
+    /// Write into the system below this folder, as an image, and start nothing.
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -204,6 +204,11 @@ impl Config {
         Err(problems)
     }
 
+    /// The names of the rules that come with the program.
+    pub fn presets() -> Vec<&'static str> {
+        preset::Preset::ALL.map(preset::Preset::name).to_vec()
+    }
+
     /// The JSON schema that editors load, as `unsix schema` prints it.
     pub fn schema() -> String {
         format!("{:#}\n", schema::schema())

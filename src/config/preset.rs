@@ -16,6 +16,9 @@ pub(super) enum Preset {
 }
 
 impl Preset {
+    /// All of them.
+    pub(super) const ALL: [Self; 1] = [Self::DockerHub];
+
     /// What a rule is called that gives itself no name.
     pub(super) fn name(self) -> &'static str {
         match self {

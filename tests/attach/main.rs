@@ -45,6 +45,7 @@ const TESTS: &[Test] = &[
     Test { name: "people_are_told_what_a_redirection_does", needs: &[], run: people::redirected },
     Test { name: "people_are_told_what_a_link_does", needs: &[Need::Resolved], run: people::resolved },
     Test { name: "who_is_nobody_is_told_what_is_hidden", needs: &[], run: people::nobody },
+    Test { name: "without_systemd_install_prints_the_steps", needs: &[], run: people::without_systemd },
     Test { name: "there_is_one_attach", needs: &[Need::Resolved], run: refusals::second },
 ];
 

@@ -106,6 +106,29 @@ pub(crate) fn resolved() {
     );
 }
 
+/// In this world there is no systemd to start anything.
+pub(crate) fn without_systemd() {
+    let ended = call(&["install", "--mode", "redirect"]);
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (69, "nothing was installed: there is no systemd here\n")
+    );
+    for words in [
+        "# This system does not run systemd, so nothing was installed. By hand:\n",
+        "\nunsix attach --mode redirect --config /etc/unsix/unsix.yaml\n",
+    ] {
+        assert!(ended.out.contains(words), "no {words:?} in\n{}", ended.out);
+    }
+    let start = "cat > /etc/unsix/unsix.yaml <<'END'\n";
+    let config = ended
+        .out
+        .split(start)
+        .nth(1)
+        .and_then(|rest| rest.split("END\n").next());
+    unsix::config::Config::read(config.unwrap()).unwrap();
+    assert!(!Path::new("/etc/unsix").exists());
+}
+
 /// Who is nobody sees all but the table, and is told so.
 pub(crate) fn nobody() {
     let _provider = provider();

@@ -7,11 +7,12 @@
 
 #[path = "../daemon/mod.rs"]
 mod daemon;
+mod install;
 mod world;
 
 use daemon::client::{Client, Connection, ask};
 use daemon::load::Load;
-use daemon::upstream::{Upstream, after, usual};
+use daemon::upstream::{Upstream, after, at_once, usual};
 use daemon::{http, millis, now, until, wire};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
@@ -30,6 +31,11 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("attach_leads_the_host_to_it_and_away_again", attach),
     ("a_worker_that_hangs_is_started_anew", watchdog),
+    (
+        "install_cures_a_host_and_uninstall_leaves_nothing",
+        install::cured_and_back,
+    ),
+    ("what_does_not_start_is_not_installed", install::taken_back),
 ];
 
 fn main() -> ExitCode {
@@ -67,6 +73,18 @@ fn upstream() -> Upstream {
         true => after(60, usual(&asked.packet)),
         false => after(1, usual(&asked.packet)),
     })
+}
+
+/// Has programs ask these.
+fn configured_servers(servers: &[&str]) {
+    let lines: String = servers
+        .iter()
+        .map(|one| format!("nameserver {one}\n"))
+        .collect();
+    // It may be a link to where the host's own is.
+    let _ = fs::remove_file("/etc/resolv.conf");
+    fs::write("/etc/resolv.conf", lines).unwrap();
+    fs::write("/etc/nsswitch.conf", "hosts: files dns\n").unwrap();
 }
 
 /// Writes the configuration of the service.
