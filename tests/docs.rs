@@ -22,6 +22,7 @@ const READMES: &[&str] = &[
     "config/README.md",
     "deploy/README.md",
     "deploy/doctor.md",
+    "deploy/systemd/README.md",
     "deploy/kubernetes/README.md",
     "deploy/metrics.md",
     "benches/README.md",
@@ -321,13 +322,13 @@ fn the_shipped_files_agree_with_each_other() {
         .find_map(|line| line.strip_prefix("ExecStart=unsix "))
         .expect("the unit starts unsix");
     assert_eq!(start, "run --config /etc/unsix/unsix.yaml");
-    let guide = read("deploy/README.md");
+    let guide = read("deploy/systemd/README.md");
     for place in ["/usr/local/bin/unsix", "/etc/unsix/unsix.yaml"] {
         assert!(guide.contains(place), "{place}");
     }
     let socket = read("deploy/systemd/unsix.socket");
     for file in ["unsix.service", "unsix.socket", "unsix-attach.service"] {
-        assert!(guide.contains(&format!("deploy/systemd/{file}")), "{file}");
+        assert!(guide.contains(&format!("({file})")), "{file}");
     }
     let attach = read("deploy/systemd/unsix-attach.service");
     assert!(attach.contains("ExecStart=unsix attach --config /etc/unsix/unsix.yaml\n"));
