@@ -12,11 +12,13 @@ mod world;
 
 use daemon::client::{Client, Connection, ask};
 use daemon::load::Load;
+use daemon::tls::{TlsServer, tarpit};
 use daemon::upstream::{Upstream, after, at_once, usual};
 use daemon::{http, millis, now, until, wire};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +33,7 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("attach_leads_the_host_to_it_and_away_again", attach),
     ("a_worker_that_hangs_is_started_anew", watchdog),
+    ("verdicts_of_probes_outlive_a_restart", verdicts),
     (
         "install_cures_a_host_and_uninstall_leaves_nothing",
         install::cured_and_back,
@@ -249,6 +252,38 @@ fn attach() {
     assert!(run("nft", &["list", "tables"]).contains("inet unsix"));
     systemctl(&["stop", "unsix-attach.service"]);
     assert_eq!(run("nft", &["list", "tables"]), "");
+}
+
+/// The sandbox lets the service write down what it found, and read it.
+fn verdicts() {
+    let upstream = Upstream::new(|asked| {
+        at_once(match asked.kind {
+            wire::A => wire::ipv4(&asked.packet, [127, 0, 0, 1]),
+            wire::AAAA => wire::ipv6(&asked.packet, Ipv6Addr::LOCALHOST),
+            _ => wire::no_data(&asked.packet),
+        })
+    });
+    let ipv4 = TlsServer::on("127.0.0.1:0", &["hub.example"]);
+    let port = ipv4.address.port();
+    let _ipv6 = tarpit(&format!("[::1]:{port}"));
+    let rule =
+        format!("rules: [{{hosts: [hub.example], when: broken, initial: pass, port: {port}}}]");
+    let probe = "probe: {interval: 200ms, timeout: 100ms, fall: 1, controls: [], allow: [127.0.0.0/8, \"::1/128\"]}";
+    configure(&upstream, &format!("{rule}\n{probe}"));
+    systemctl(&["start", "unsix.service"]);
+    let is_stripped = || wire::addresses(&ask(server(), "hub.example", wire::AAAA)).is_empty();
+    until("a verdict", || is_stripped().then_some(()));
+    let file = Path::new("/var/lib/private/unsix/verdicts.json");
+    until("the file", || file.exists().then_some(()));
+    systemctl(&["kill", "--signal=KILL", "unsix.service"]);
+    until("the next process, which knows it", || {
+        let journal = Command::new("journalctl").args(["-u", "unsix"]).output();
+        let journal = String::from_utf8(journal.unwrap().stdout).unwrap();
+        journal
+            .contains("verdicts of before are taken over")
+            .then_some(())
+    });
+    assert!(is_stripped());
 }
 
 fn watchdog() {

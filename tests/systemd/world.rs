@@ -24,6 +24,7 @@ mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/e
 mount -t tmpfs tmpfs /etc/systemd/system
 mount -t tmpfs tmpfs /usr/local/bin
 mount -t tmpfs tmpfs /var/log
+mount -t tmpfs tmpfs /var/lib
 cp "$UNITS"/unsix* /etc/systemd/system
 [ -e /proc/net/if_inet6 ] || sed -i '/=\[::1\]/d' /etc/systemd/system/unsix.socket
 mkdir -p /etc/unsix
