@@ -73,16 +73,28 @@ impl Pipeline {
 
     /// Bounds what clients may keep of a host that probes watch, so that a verdict reaches them soon, and notes that
     /// it was asked for.
+    #[inline]
     fn managed(
         &self,
         to: Audience<'_>,
         (ttl, removed): (Ttl, Option<usize>),
         answer: &Answer,
     ) -> Ttl {
-        let policy = &to.settings.policy;
-        if policy.managed().is_empty() {
-            return ttl;
+        match to.settings.policy.managed().is_empty() {
+            true => ttl,
+            false => self.bounded(to, (ttl, removed), answer),
         }
+    }
+
+    /// The same, where some rule goes by probes.
+    #[cold]
+    fn bounded(
+        &self,
+        to: Audience<'_>,
+        (ttl, removed): (Ttl, Option<usize>),
+        answer: &Answer,
+    ) -> Ttl {
+        let policy = &to.settings.policy;
         let rules = self.rules_along(to, answer.chain()) & policy.managed();
         let mut places = rules.places();
         let meant = |place: &usize| removed == Some(*place) || policy.watches(*place, answer);
