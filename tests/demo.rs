@@ -96,6 +96,7 @@ const STORY: &[&str] = &[
     "its IPv6 answers from now on",
     "registry-1.docker.io AAAA: ::1 again",
     "docker.io/library/hello: pulled over IPv6, from [::1]:",
+    "`sudo unsix install` mends it",
 ];
 
 fn in_order() {

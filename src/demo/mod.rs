@@ -72,5 +72,6 @@ pub async fn run(out: &mut dyn Write) -> Result<(), Fault> {
     story.diagnose().await?;
     story.fail(hanging).await?;
     let unsix = story.pull_with_us().await?;
-    story.heal(&unsix).await
+    story.heal(&unsix).await?;
+    story.end()
 }

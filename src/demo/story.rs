@@ -135,6 +135,14 @@ impl<'a> Story<'a> {
         self.pull(at, self.world.hub, Over::Ipv6).await
     }
 
+    /// What to do with a host of one's own.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.narrator.heading(
+            "That was all, and it leaves nothing behind. For a host of your own: `unsix doctor` says what is wrong,
+`sudo unsix install` mends it, `sudo unsix uninstall` takes that back.",
+        )
+    }
+
     /// A pull that must succeed.
     async fn pull(
         &mut self,
