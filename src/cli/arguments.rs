@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 Without a command it runs. Exit codes: 0 all is well, 1 what was looked at is not, 64 the command line
 is wrong, 69 an address cannot be listened on or the host lacks something, 70 a fault of unsix, 77 rights
-are missing, 78 the configuration is wrong or cannot be read."
+are missing, 78 the configuration is wrong or cannot be read; 10, 11 and 20 are verdicts of doctor."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -68,23 +68,22 @@ const KNOWN: [(&str, &str); 9] = [
 /// Those that run, and podman, which runs only while it pulls, where it is installed.
 pub(super) fn pullers(proc: &Path, nsswitch: &[String]) -> Vec<Puller> {
     let mut found = running(proc);
-    let mut names: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
-    if names.contains("k3s") {
+    let runs = |wanted: &str| found.iter().any(|one| one.name == wanted);
+    let (has_k3s, has_podman) = (runs("k3s"), runs("podman"));
+    if has_k3s {
         // Its containerd is the same program under another name.
-        found.retain(|(name, path)| *name != "containerd" || is_from_package(path.as_deref()));
-        names.remove("containerd");
+        found.retain(|one| one.name != "containerd" || is_from_package(one.path.as_deref()));
     }
-    let installed = |name: &str| {
-        let folders = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
-        folders.into_iter().find(|file| file.is_file())
-    };
-    if !names.contains("podman") {
-        found.extend(installed("podman").map(|file| ("podman", Some(file))));
+    if !has_podman {
+        found.extend(installed("podman").map(|file| Found::at("podman", file)));
     }
     let mut pullers: Vec<Puller> = Vec::new();
-    for (name, path) in found {
-        let path = path.or_else(|| installed(name));
-        let linkage = path.as_deref().and_then(Linkage::of);
+    for one in found {
+        let Found {
+            name,
+            path,
+            linkage,
+        } = one;
         let puller = Puller {
             path: path.map(|path| path.display().to_string()),
             ..Puller::of(name, resolver(name, linkage, nsswitch))
@@ -96,28 +95,64 @@ pub(super) fn pullers(proc: &Path, nsswitch: &[String]) -> Vec<Puller> {
     pullers
 }
 
+/// A program that was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    name: &'static str,
+    path: Option<PathBuf>,
+    linkage: Option<Linkage>,
+}
+
+impl Found {
+    fn at(name: &'static str, file: PathBuf) -> Self {
+        Self {
+            name,
+            linkage: Linkage::of(&file),
+            path: Some(file),
+        }
+    }
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    let files = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+    files.into_iter().find(|file| file.is_file())
+}
+
 const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/opt/bin"];
 
 fn is_from_package(path: Option<&Path>) -> bool {
     path.is_some_and(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)))
 }
 
-/// Of each process that is one of them its program, and its file if we may see that: another user's we may not.
-fn running(proc: &Path) -> Vec<(&'static str, Option<PathBuf>)> {
+/// Each process that is one of them. Another user's file only root sees: then the one that is installed counts.
+fn running(proc: &Path) -> Vec<Found> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let mut found: BTreeSet<(&str, Option<PathBuf>)> = BTreeSet::new();
+    let mut all = BTreeSet::new();
     for process in entries.map(|entry| entry.path()) {
         let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
         let known = KNOWN.iter().find(|(called, _)| *called == comm.trim_end());
-        if let Some((_, name)) = known {
-            found.insert((name, fs::read_link(process.join("exe")).ok()));
-        }
+        let Some((_, name)) = known else {
+            continue;
+        };
+        let exe = process.join("exe");
+        let seen = fs::read_link(&exe).ok().map(|path| Found {
+            name,
+            path: Some(path),
+            // What runs, though an upgrade has replaced the file, and in a container its own.
+            linkage: Linkage::of(&exe),
+        });
+        let seen = seen.or_else(|| installed(name).map(|file| Found::at(name, file)));
+        all.insert(seen.unwrap_or(Found {
+            name,
+            path: None,
+            linkage: None,
+        }));
     }
-    found.into_iter().collect()
+    all.into_iter().collect()
 }
 
 /// How a program is linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Linkage {
     /// It holds all that it needs.
     Static,

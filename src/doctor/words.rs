@@ -81,6 +81,16 @@ fn nothing_to_strip(seen: &Seen, behind: Option<Verdict>) -> String {
 }
 
 fn down(seen: &Seen) -> String {
+    let connects = |family: Family| family.fault().is_some_and(|fault| fault >= Fault::Stall);
+    if connects(seen.four()) && (connects(seen.six()) || seen.six() == Family::Absent) {
+        return format!(
+            "TCP connects and TLS hangs over every family it has: the server or a proxy before it{}; this is no matter of IPv6",
+            match seen.port {
+                super::report::HTTPS => "",
+                _ => ", or a port that speaks no TLS",
+            }
+        );
+    }
     let six = match seen.six() {
         Family::Absent => "it has no IPv6".to_owned(),
         six => format!("IPv6: {}", how(six)),

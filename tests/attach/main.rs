@@ -5,11 +5,16 @@
 //! be root: who is root of a user namespace alone makes no TUN link. What is missing is said in the test's name. Figures are
 //! printed with `--nocapture`.
 
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic fails the test"
+)]
 
 #[path = "../daemon/mod.rs"]
 mod daemon;
 
+mod doctor;
 mod ends;
 mod outage;
 mod people;
@@ -46,6 +51,8 @@ const TESTS: &[Test] = &[
     Test { name: "people_are_told_what_a_link_does", needs: &[Need::Resolved], run: people::resolved },
     Test { name: "who_is_nobody_is_told_what_is_hidden", needs: &[], run: people::nobody },
     Test { name: "without_systemd_install_prints_the_steps", needs: &[], run: people::without_systemd },
+    Test { name: "doctor_sees_what_a_redirection_takes_away", needs: &[], run: doctor::redirected },
+    Test { name: "doctor_sees_behind_a_link", needs: &[Need::Resolved], run: doctor::linked },
     Test { name: "there_is_one_attach", needs: &[Need::Resolved], run: refusals::second },
 ];
 

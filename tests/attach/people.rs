@@ -12,11 +12,11 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 
 /// Listens with the admin page on.
-const CONFIG: &str = "listen: ['127.0.6.53:53', '[::1]:5300', '169.254.6.53:53']\nthreads: 1\n\
+pub(crate) const CONFIG: &str = "listen: ['127.0.6.53:53', '[::1]:5300', '169.254.6.53:53']\nthreads: 1\n\
     access: {allow: ['0.0.0.0/0', '::/0']}\n";
 
 /// The registry as a broken provider shows it: IPv4 works, IPv6 connects and then hangs.
-fn registry() -> TlsServer {
+pub(crate) fn registry() -> TlsServer {
     let found = (LISTED, 443).to_socket_addrs().unwrap();
     for address in found.map(|address| address.ip()) {
         shell(&format!(

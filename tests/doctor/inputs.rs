@@ -1,12 +1,13 @@
 //! Hosts, networks and name servers as they should not be: one clear line each, and never an exit code that says healthy.
 
-use crate::daemon::network::{serve, server, shell};
-use crate::daemon::upstream::Upstream;
+use crate::daemon::network::{FAR6, on_the_way, serve, server, shell};
+use crate::daemon::upstream::{Asked, Over, Upstream, at_once};
 use crate::daemon::wire;
-use crate::world::{HOST, doctor, finds, first, host, json, name_server};
+use crate::world::{CONTROL, HOST, doctor, finds, first, host, json, name_server};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
+use std::process::Command;
 
 pub(crate) fn one_family() {
     let _dns = host();
@@ -98,7 +99,7 @@ pub(crate) fn failing_servers() {
     finds("registry", "CANNOT_TELL", 11, "write its full name");
     // That a host has IPv4 is known, that it has IPv6 is not.
     let _half = Upstream::on(UdpSocket::bind("127.0.0.2:53").unwrap(), None, |asked| {
-        crate::daemon::upstream::at_once(match asked.kind {
+        at_once(match asked.kind {
             wire::A => wire::ipv4(&asked.packet, [198, 51, 100, 2]),
             _ => wire::failure(&asked.packet, wire::SERVFAIL),
         })
@@ -170,4 +171,163 @@ pub(crate) fn other_ports() {
         20,
         "IPv4: it refuses connections",
     );
+    // A service that waits for words of its own.
+    serve(9092, |mut stream| {
+        let mut room = [0; 4096];
+        while stream.read(&mut room).is_ok_and(|length| length > 0) {}
+    });
+    finds(
+        &format!("{HOST}:9092"),
+        "DOWN",
+        20,
+        "TCP connects and TLS hangs over every family it has: the server or a proxy before it, or a port that speaks no TLS",
+    );
+}
+
+/// Each answers in its own way, and all are understood.
+pub(crate) fn odd_servers() {
+    const CDN: &[u8] = b"\x03cdn\x07example\0";
+    let _dns = host();
+    server();
+    fs::write(
+        "/etc/resolv.conf",
+        "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.4\n",
+    )
+    .unwrap();
+    // One whose answers fit no datagram, by way of an alias.
+    let _truncating = on("127.0.0.2", |asked| {
+        let alias = wire::record(5, 30, CDN);
+        let aliased = |kind, rdata: &[u8]| {
+            let record = wire::record(kind, 300, rdata);
+            let records = [alias.clone(), [CDN, &record[2..]].concat()];
+            wire::answer(&asked.packet, &records)
+        };
+        match (asked.over, asked.kind) {
+            (Over::Udp, _) => {
+                let mut cut = wire::failure(&asked.packet, wire::NOERROR);
+                cut[2] |= 0x02;
+                cut
+            }
+            (Over::Tcp, wire::A) => aliased(wire::A, &[198, 51, 100, 2]),
+            (Over::Tcp, wire::AAAA) => {
+                aliased(wire::AAAA, &FAR6.parse::<Ipv6Addr>().unwrap().octets())
+            }
+            (Over::Tcp, _) => wire::no_data(&asked.packet),
+        }
+    });
+    // One that knows no EDNS, and says so without the question.
+    let _old = on("127.0.0.3", |asked| match asked.packet[11] {
+        0 => known(asked),
+        _ => {
+            let mut refusal = asked.packet[..12].to_vec();
+            refusal[2..4].copy_from_slice(&[0x81, 0x81]);
+            refusal[4..].fill(0);
+            refusal
+        }
+    });
+    // A filter, which tells a terminal what to do.
+    let _filter = on("127.0.0.4", |asked| match asked.kind {
+        wire::A => known(asked),
+        _ => filtered(&asked.packet, b"parental\x1b[2J"),
+    });
+    let report = finds(HOST, "HEALTHY", 0, "both answer");
+    let servers = &report["hosts"][0]["name_servers"];
+    assert_eq!(servers[0]["aaaa"]["addresses"][0], FAR6);
+    assert_eq!(servers[0]["a"]["chain"][0], "cdn.example");
+    assert_eq!(servers[0]["a"]["ttl"], 30);
+    assert_eq!(servers[1]["a"]["status"], "NOERROR");
+    assert_eq!(servers[2]["aaaa"]["filtered"], "parental[2J");
+    let page = doctor(&[HOST]).out;
+    assert!(page.contains("by way of cdn.example, TTL 30 s"), "{page}");
+    assert!(
+        page.contains("filtered: parental[2J") && !page.contains('\x1b'),
+        "{page}"
+    );
+}
+
+fn on(ip: &str, say: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> Upstream {
+    let datagrams = UdpSocket::bind((ip, 53)).unwrap();
+    let streams = TcpListener::bind((ip, 53)).unwrap();
+    Upstream::on(datagrams, Some(streams), move |asked| at_once(say(asked)))
+}
+
+fn known(asked: &Asked) -> Vec<u8> {
+    match asked.kind {
+        wire::A => wire::ipv4(&asked.packet, [198, 51, 100, 2]),
+        wire::AAAA => wire::ipv6(&asked.packet, FAR6.parse().unwrap()),
+        _ => wire::no_data(&asked.packet),
+    }
+}
+
+/// NODATA with the extended error 17 (RFC 8914) and this text.
+fn filtered(query: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut packet = wire::no_data(query);
+    packet[11] = 1;
+    let length = u8::try_from(text.len()).unwrap();
+    packet.extend([
+        0,
+        0,
+        41,
+        4,
+        208,
+        0,
+        0,
+        0,
+        0,
+        0,
+        length + 6,
+        0,
+        15,
+        0,
+        length + 2,
+        0,
+        17,
+    ]);
+    packet.extend(text);
+    packet
+}
+
+/// Without a capability, and as nobody where that user is known.
+pub(crate) fn no_rights() {
+    let _dns = host();
+    server();
+    on_the_way("ip6 daddr 2001:db8:b::2 tcp flags syn drop");
+    fs::copy(env!("CARGO_BIN_EXE_unsix"), "/run/unsix").unwrap();
+    let is_mapped = fs::read_to_string("/proc/self/uid_map")
+        .unwrap()
+        .contains("4294967295");
+    let user = if is_mapped {
+        "--reuid 65534 --regid 65534 --clear-groups"
+    } else {
+        ""
+    };
+    let ended = Command::new("sh")
+        .args(["-c", &format!("exec setpriv {user} --inh-caps -all --bounding-set -all /run/unsix doctor {HOST} --control {CONTROL}")])
+        .output()
+        .unwrap();
+    let page = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(10), "{page}");
+    assert!(
+        page.contains("IPV6_DROPPED  registry-1.docker.io: "),
+        "{page}"
+    );
+}
+
+pub(crate) fn many_hosts() {
+    let _dns = host();
+    server();
+    let hosts: Vec<String> = (0..200)
+        .map(|port| format!("{HOST}:{}", 443 - port % 2))
+        .collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let line = format!("ulimit -n 1024; exec \"$0\" doctor \"$@\" --control {CONTROL}");
+    let ended = Command::new("sh")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_unsix")])
+        .args(hosts)
+        .output()
+        .unwrap();
+    let page = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(20));
+    assert_eq!(page.matches("  HEALTHY  ").count(), 100, "{page}");
+    assert_eq!(page.matches("  DOWN  ").count(), 100, "{page}");
 }

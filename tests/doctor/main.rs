@@ -46,6 +46,9 @@ const TESTS: &[(&str, fn())] = &[
     ("without_a_name_server_nothing_can_be_told", inputs::no_name_server),
     ("name_servers_that_fail_are_named", inputs::failing_servers),
     ("name_servers_that_differ_are_told", inputs::differing_servers),
+    ("name_servers_of_every_kind_are_understood", inputs::odd_servers),
+    ("it_needs_no_rights", inputs::no_rights),
+    ("more_hosts_than_sockets_take_turns", inputs::many_hosts),
     ("ports_that_speak_no_tls_are_probed_as_their_clients_do", inputs::other_ports),
     ("what_a_route_heals_is_healed_and_undone", cures::route),
     ("what_a_clamp_of_nftables_heals_is_healed_and_undone", cures::nftables),
@@ -59,5 +62,12 @@ const TESTS: &[(&str, fn())] = &[
 ];
 
 fn main() -> ExitCode {
-    network::run(TESTS, &[("ip6tables", "iptables"), ("script", "bsdutils")])
+    network::run(
+        TESTS,
+        &[
+            ("ip6tables", "iptables"),
+            ("script", "bsdutils"),
+            ("setpriv", "util-linux"),
+        ],
+    )
 }
