@@ -66,7 +66,7 @@ pub(super) enum Family {
     Fails(Fault),
 }
 
-/// How a family fails, the worst for clients last.
+/// How a family fails: what costs clients least first, and what tells most of the cause last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// No way leads there.

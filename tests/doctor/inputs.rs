@@ -3,7 +3,7 @@
 use crate::daemon::network::{FAR6, on_the_way, serve, server, shell};
 use crate::daemon::upstream::{Asked, Over, Upstream, at_once};
 use crate::daemon::wire;
-use crate::world::{CONTROL, HOST, doctor, finds, first, host, json, name_server};
+use crate::world::{CONTROL, HOST, ZONE, doctor, finds, first, host, json, name_server};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, UdpSocket};
@@ -316,6 +316,12 @@ pub(crate) fn no_rights() {
 pub(crate) fn many_hosts() {
     let _dns = host();
     server();
+    let _other = name_server("127.0.0.2", ZONE);
+    fs::write(
+        "/etc/resolv.conf",
+        "nameserver 127.0.0.1\nnameserver 127.0.0.2\n",
+    )
+    .unwrap();
     let hosts: Vec<String> = (0..200)
         .map(|port| format!("{HOST}:{}", 443 - port % 2))
         .collect();
@@ -330,4 +336,46 @@ pub(crate) fn many_hosts() {
     assert_eq!(ended.status.code(), Some(20));
     assert_eq!(page.matches("  HEALTHY  ").count(), 100, "{page}");
     assert_eq!(page.matches("  DOWN  ").count(), 100, "{page}");
+}
+
+/// Without hosts those of the rules, without rules those of a pull from Docker Hub.
+pub(crate) fn default_hosts() {
+    let _dns = host();
+    server();
+    fs::write(
+        "/run/unsix.yaml",
+        "rules: [{hosts: [cdn.example, .four.example, '*.x.example']}]\n",
+    )
+    .unwrap();
+    for (arguments, want, code) in [
+        (
+            &["--config", "/run/unsix.yaml"][..],
+            vec!["cdn.example", "four.example"],
+            0,
+        ),
+        (
+            &[],
+            vec![
+                HOST,
+                "auth.docker.io",
+                "production.cloudflare.docker.com",
+                "production.cloudfront.docker.com",
+            ],
+            11,
+        ),
+    ] {
+        let (report, found) = json(arguments);
+        let hosts = report["hosts"].as_array().unwrap().iter();
+        let hosts: Vec<&str> = hosts.map(|one| one["host"].as_str().unwrap()).collect();
+        assert_eq!((hosts, found), (want, code));
+    }
+    // What is installed counts without being named; a mistake in it is told as ever.
+    fs::create_dir("/etc/unsix").unwrap();
+    fs::write("/etc/unsix/unsix.yaml", "rulse: []\n").unwrap();
+    let ended = doctor(&[]);
+    assert_eq!(ended.code, 78, "{ended:?}");
+    assert!(
+        ended.err.starts_with("/etc/unsix/unsix.yaml:1:1: rulse"),
+        "{ended:?}"
+    );
 }
