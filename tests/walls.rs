@@ -21,7 +21,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("listen",   &["config", "message", "metrics", "pipeline", "sys", "upstream"]),
     ("attach",   &["config", "message", "sys", "upstream"]),
     ("demo",     &["config", "daemon", "doctor", "listen", "message", "probe"]),
-    ("doctor",   &["attach", "config", "message", "policy", "probe", "upstream"]),
+    ("doctor",   &["attach", "config", "message", "policy", "probe", "upstream", "verdict"]),
     ("admin",    &["config", "message", "metrics", "pipeline"]),
 ];
 

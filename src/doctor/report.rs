@@ -5,6 +5,7 @@
 use super::surroundings::Surroundings;
 use super::verdict::{Strip, Verdict};
 use crate::probe::{Finding, Outcome};
+use crate::verdict::label;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
@@ -238,26 +239,17 @@ impl Probed {
 
 impl Label {
     fn of(outcome: Option<Outcome>) -> Self {
-        let plain = |outcome| Self {
-            outcome,
-            mss_1220: None,
-            small_hello: None,
-        };
         #[rustfmt::skip]
-        let tried = |outcome, mss_1220, small_hello| Self {
-            outcome, mss_1220: Some(mss_1220), small_hello: Some(small_hello),
+        let (mss_1220, small_hello) = match outcome {
+            Some(
+                Outcome::TlsStall { mss_1220, small_hello } | Outcome::TlsCut { mss_1220, small_hello },
+            ) => (Some(mss_1220), Some(small_hello)),
+            _ => (None, None),
         };
-        match outcome {
-            None => plain("error"),
-            Some(Outcome::Reachable) => plain("reachable"),
-            Some(Outcome::Refused) => plain("refused"),
-            Some(Outcome::Unreachable) => plain("unreachable"),
-            Some(Outcome::ConnectTimeout) => plain("connect_timeout"),
-            Some(Outcome::NotTls) => plain("not_tls"),
-            #[rustfmt::skip]
-            Some(Outcome::TlsStall { mss_1220, small_hello }) => tried("tls_stall", mss_1220, small_hello),
-            #[rustfmt::skip]
-            Some(Outcome::TlsCut { mss_1220, small_hello }) => tried("tls_cut", mss_1220, small_hello),
+        Self {
+            outcome: outcome.map_or("error", label),
+            mss_1220,
+            small_hello,
         }
     }
 }
