@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// A caching DNS forwarder that keeps broken IPv6 addresses of configured hosts from its clients.
+/// Caching DNS forwarder that keeps broken IPv6 addresses from its clients.
 #[derive(Parser)]
 #[command(
     version,

@@ -8,6 +8,7 @@
 #[path = "../daemon/mod.rs"]
 mod daemon;
 mod install;
+mod package;
 mod world;
 
 use daemon::client::{Client, Connection, ask};
@@ -16,6 +17,7 @@ use daemon::tls::{TlsServer, tarpit};
 use daemon::upstream::{Upstream, after, at_once, usual};
 use daemon::{http, millis, now, until, wire};
 use libtest_mimic::{Arguments, Failed, Trial};
+use std::env;
 use std::fs;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -41,6 +43,12 @@ const TESTS: &[(&str, fn())] = &[
     ("what_does_not_start_is_not_installed", install::taken_back),
 ];
 
+/// The same with a package to install.
+const PACKAGED: (&str, fn()) = (
+    "the_package_cures_a_host_and_its_purge_leaves_nothing",
+    package::cured_and_back,
+);
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each is a system of its own; the load is measured.
@@ -50,19 +58,51 @@ fn main() -> ExitCode {
     } else {
         world::missing()
     };
-    let trials = TESTS.iter().map(|(name, run)| match &missing {
-        None if world::is_inside() => Trial::test(*name, || {
-            run();
-            Ok(())
-        }),
-        None => Trial::test(*name, || world::run_inside(name).map_err(Failed::from)),
+    let mut trials = Vec::new();
+    if world::is_inside() {
+        for (name, run) in TESTS.iter().chain([&PACKAGED]) {
+            trials.push(trial(name, None, false, || {
+                run();
+                Ok(())
+            }));
+        }
+    } else {
+        for (name, _) in TESTS {
+            trials.push(trial(name, missing.as_deref(), false, || {
+                world::run_inside(name, None)
+            }));
+        }
+        let no_tool = package::missing();
+        let must = no_tool.is_some() && env::var_os("CI").is_some();
+        let no_package = missing.as_deref().or(no_tool.as_deref());
+        trials.push(trial(PACKAGED.0, no_package, must, || {
+            world::run_inside(PACKAGED.0, Some(&package::build()?))
+        }));
+        trials.push(trial(
+            "lintian_finds_nothing_in_the_package",
+            no_tool.as_deref(),
+            must,
+            package::lintian,
+        ));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A test, or what it lacks: a failure where that must be there.
+fn trial(
+    name: &'static str,
+    missing: Option<&str>,
+    must: bool,
+    run: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Trial {
+    match missing {
+        None => Trial::test(name, || run().map_err(Failed::from)),
         Some(reason) => {
             let failure = Failed::from(reason);
             Trial::test(format!("{name} [ignored: {reason}]"), || Err(failure))
-                .with_ignored_flag(true)
+                .with_ignored_flag(!must)
         }
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    }
 }
 
 /// Where `unsix.socket` listens.

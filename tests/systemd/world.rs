@@ -1,4 +1,4 @@
-//! A systemd of the test's own: the first process of its own namespaces, with an `/etc` and a network of its own.
+//! A systemd of the test's own: the first process of its own namespaces, with files and a network of its own.
 //!
 //! Its units are the shipped ones, word for word, and so is the place of the binary. The test program is started
 //! once more inside, for one test; when that is over, everything in there is killed with the first process.
@@ -14,23 +14,28 @@ const INSIDE: &str = "UNSIX_TEST_INSIDE";
 const SYSTEMD: &str = "/lib/systemd/systemd";
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd");
 
-/// Everything a small system needs; `/etc`, `/run`, `/tmp` and the journal are gone with it.
+/// Everything a small system needs; what it writes there is gone with it, in `/etc`, `/usr`, `/var`, `/run` and `/tmp`.
 const SETUP: &str = r#"set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
-mkdir -p /run/lock /run/etc/upper /run/etc/work
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
+mkdir -p /run/lock
+for folder in etc usr var; do
+    over=/run/over/$folder
+    mkdir -p $over/upper $over/work
+    mount -t overlay overlay -o lowerdir=/$folder,upperdir=$over/upper,workdir=$over/work /$folder
+done
+rm -rf /var/lib/unsix /var/lib/private/unsix
 mount -t tmpfs tmpfs /etc/systemd/system
 mount -t tmpfs tmpfs /usr/local/bin
 mount -t tmpfs tmpfs /var/log
-mount -t tmpfs tmpfs /var/lib
 cp "$UNITS"/unsix* /etc/systemd/system
 [ -e /proc/net/if_inet6 ] || sed -i '/=\[::1\]/d' /etc/systemd/system/unsix.socket
 mkdir -p /etc/unsix
 touch /usr/local/bin/unsix /usr/local/bin/inside
 mount --bind "$UNSIX" /usr/local/bin/unsix
 mount --bind "$INSIDE" /usr/local/bin/inside
+[ -z "$PACKAGE" ] || cp "$PACKAGE" /run/unsix.deb
 mount -t tmpfs tmpfs /tmp
 if mountpoint -q /sys/fs/cgroup; then umount -R /sys/fs/cgroup; fi
 mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -64,8 +69,8 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 /// Runs the test of this name once more, under a systemd of its own.
-pub(crate) fn run_inside(test: &str) -> Result<(), String> {
-    let system = System::start()?;
+pub(crate) fn run_inside(test: &str, package: Option<&Path>) -> Result<(), String> {
+    let system = System::start(package)?;
     let output = system
         .command("/usr/local/bin/inside")
         .args(["--exact", test, "--nocapture"])
@@ -95,9 +100,10 @@ struct System {
 }
 
 impl System {
-    fn start() -> Result<Self, String> {
+    fn start(package: Option<&Path>) -> Result<Self, String> {
         let mut command = enter(&[SYSTEMD, "--system", "--unit=basic.target"]);
         let unshare = command
+            .env("PACKAGE", package.unwrap_or_else(|| Path::new("")))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -1,6 +1,5 @@
 //! What is asked of systemd.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -41,8 +40,6 @@ pub(super) fn stop(unit: &str) {
     let _ = call(&["disable", "--quiet", "--now", unit]);
     let _ = call(&["clean", "--what=state", unit]);
     let _ = call(&["reset-failed", unit]);
-    // systemd makes it for the first service with a user of its own, and again whenever it needs it.
-    let _ = fs::remove_dir("/var/lib/private");
 }
 
 /// The last thing that a unit said.

@@ -1,0 +1,1 @@
+unsix completions fish | source

@@ -1,0 +1,3 @@
+#compdef unsix
+eval "$(unsix completions zsh)"
+_unsix "$@"
