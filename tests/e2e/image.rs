@@ -232,3 +232,19 @@ pub(crate) fn dockerd_watches_it() {
     watched.signal("SIGCONT");
     watched.becomes("healthy");
 }
+
+/// In a root that holds nothing else, /dev/urandom included: its random numbers are the kernel's.
+pub(crate) fn needs_no_file() {
+    shell("mkdir -p /run/empty && cp \"$UNSIX_STATIC\" /run/empty/unsix");
+    let config = "listen: [\"127.0.0.1:5399\"]\nupstreams: [192.0.2.53]\nrules: []\nadmin: off\n";
+    write("/run/empty/unsix.yaml", config);
+    let inside = |command| {
+        let mut inside = Command::new("chroot");
+        inside.args(["/run/empty", "/unsix", command, "--config", "/unsix.yaml"]);
+        inside
+    };
+    let program = Program::of(inside("run"));
+    program.says("ready");
+    let health = inside("healthcheck").output().unwrap();
+    assert!(health.status.success(), "{health:?}");
+}

@@ -74,6 +74,7 @@ const TESTS: &[Test] = &[
     Test { name: "containerd_outlives_us_by_redirect", needs: &[CONTAINERD], run: || ends::an_engine_goes_on(Redirect) },
     Test { name: "the_image_cures_its_engine", needs: &[CONTAINERD, CGROUPS, BUILDAH, SETCAP, STRIP, STATIC], run: image::containerd_runs_it },
     Test { name: "the_image_tells_dockerd_how_it_is", needs: &[CONTAINERD, DOCKERD, CGROUPS, BUILDAH, SETCAP, STRIP, STATIC], run: image::dockerd_watches_it },
+    Test { name: "the_static_program_needs_no_file", needs: &[STATIC], run: image::needs_no_file },
     Test { name: "nothing_is_left_of_resolved", needs: &[Need::Resolved], run: || ends::nothing_is_left(Resolved) },
     Test { name: "nothing_is_left_of_redirect", needs: &[], run: || ends::nothing_is_left(Redirect) },
 ];
