@@ -100,7 +100,7 @@ impl Host {
 
 impl ResolvConf {
     /// Reads it.
-    fn read() -> Self {
+    pub fn read() -> Self {
         match fs::read(RESOLV_CONF) {
             Ok(text) => Self::Servers(named_in(&String::from_utf8_lossy(&text))),
             Err(error) => {

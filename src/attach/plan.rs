@@ -163,14 +163,19 @@ fn servers(config: &Config, host: &Host) -> Result<Vec<IpAddr>, Fault> {
             return Err(Fault::NoResolvConf(target.clone(), *kind));
         }
     };
-    let is_us = |server: &&SocketAddr| {
-        let ours = config.listen.iter().map(|address| reached(*address));
-        ours.into_iter().any(|address| address == **server)
-    };
-    if let Some(server) = servers.iter().find(is_us) {
-        return Err(Fault::LeadsToUs(*server));
+    if let Some(server) = leads_to_us(config, &host.resolv_conf) {
+        return Err(Fault::LeadsToUs(server));
     }
     Ok(servers.iter().map(SocketAddr::ip).collect())
+}
+
+/// The first server of resolv.conf that is a daemon of this configuration.
+pub fn leads_to_us(config: &Config, resolv_conf: &ResolvConf) -> Option<SocketAddr> {
+    let ResolvConf::Servers(servers) = resolv_conf else {
+        return None;
+    };
+    let ours: Vec<_> = config.listen.iter().copied().map(reached).collect();
+    servers.iter().copied().find(|server| ours.contains(server))
 }
 
 /// The listener at which the daemon of a configuration is asked how it is.

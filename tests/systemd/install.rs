@@ -127,6 +127,13 @@ pub(crate) fn cured_and_back() {
         "{err}"
     );
     until("what was installed before", || (sixes() == 0).then_some(()));
+    configured_servers(&["127.0.6.53"]);
+    let (code, _, err) = unsix(&["uninstall"]);
+    assert!(
+        code == 69 && err.contains("put your own name servers back first"),
+        "{err}"
+    );
+    configured_servers(&[SERVER]);
     let (code, out, err) = unsix(&["uninstall"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert_eq!(sixes(), 1);

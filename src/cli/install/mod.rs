@@ -11,7 +11,7 @@ mod systemd;
 use super::arguments::Install;
 use super::health::{self, runtime};
 use super::{Failure, complain, print};
-use crate::attach::{self, Host, Mode, Standing};
+use crate::attach::{self, Host, Mode, ResolvConf, Standing};
 use crate::config::Config;
 use files::{Fate, Plan};
 use place::Place;
@@ -217,6 +217,7 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<(), Failure> {
     }
     let is_live = root.is_none() && systemd::is_here();
     if is_live {
+        must_not_be_asked()?;
         let ours = |unit: &&&str| {
             record
                 .files
@@ -240,6 +241,22 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<(), Failure> {
         "removed    {removed}\n{}",
         kept.collect::<String>()
     ))
+}
+
+/// A resolv.conf that leads to it for good would then lead nowhere.
+fn must_not_be_asked() -> Result<(), Failure> {
+    let config = fs::read(health::INSTALLED).ok();
+    let config = config.and_then(|text| Config::read_octets(&text).ok());
+    match attach::leads_to_us(&config.unwrap_or_default(), &ResolvConf::read()) {
+        None => Ok(()),
+        Some(server) => {
+            complain(format_args!(
+                "/etc/resolv.conf names {}, which is unsix itself: put your own name servers back first, or nothing resolves any more",
+                server.ip()
+            ));
+            Err(Failure::Unavailable)
+        }
+    }
 }
 
 fn must_be_root(command: &str) -> Result<(), Failure> {
