@@ -127,14 +127,27 @@ fn commands(
         apply.extend([format!("sudoedit {file}"), format!("unsix check {file}")]);
         undo.push(format!("sudoedit {file}"));
     }
-    if unsix.version.is_none() {
-        apply.push("sudo systemctl enable --now unsix.socket unsix.service".to_owned());
-        undo.push("sudo systemctl disable --now unsix.socket unsix.service".to_owned());
-    }
     let is_asked = broken.iter().any(|one| one.seen.asks_unsix());
+    let mut units = Vec::new();
+    if unsix.version.is_none() {
+        units.extend(["unsix.socket", "unsix.service"]);
+    }
     if unsix.attached == "none" && !is_asked {
-        apply.push("sudo systemctl enable --now unsix-attach.service".to_owned());
-        undo.push("sudo systemctl disable --now unsix-attach.service".to_owned());
+        units.push("unsix-attach.service");
+    }
+    match (units.is_empty(), unsix.unit, unsix.version.is_some()) {
+        (true, ..) => {}
+        (_, true, _) => {
+            let units = units.join(" ");
+            apply.push(format!("sudo systemctl enable --now {units}"));
+            undo.push(format!("sudo systemctl disable --now {units}"));
+        }
+        // However it ends, nothing of it is left.
+        (_, false, true) => apply.push(format!("sudo unsix attach --config {file}")),
+        (_, false, false) => {
+            apply.push("sudo unsix install".to_owned());
+            undo.push("sudo unsix uninstall".to_owned());
+        }
     }
     // It is asked, has a rule, and tells the addresses all the same.
     let heedless = |one: &&&Judged<'_>| {
@@ -302,6 +315,7 @@ mod tests {
             version: runs.then(|| "0.1.0".to_owned()),
             attached: attached.to_owned(),
             config: config.map(str::to_owned),
+            unit: true,
         }
     }
 
@@ -336,21 +350,32 @@ mod tests {
         let stall = |host| [(host, Verdict::TlsStall, Control::Works)];
         let (hub, other) = (stall("docker.io"), stall("a.example"));
         let (edit, check) = (format!("sudoedit {FILE}"), format!("unsix check {FILE}"));
-        const RUN: &str = "sudo systemctl enable --now unsix.socket unsix.service";
+        let bare = |unsix| Unsix {
+            unit: false,
+            ..unsix
+        };
+        const ALL: &str =
+            "sudo systemctl enable --now unsix.socket unsix.service unsix-attach.service";
         const LEAD: &str = "sudo systemctl enable --now unsix-attach.service";
-        let (stop, let_go) = (
-            RUN.replace("enable", "disable"),
+        let (end_all, let_go) = (
+            ALL.replace("enable", "disable"),
             LEAD.replace("enable", "disable"),
         );
-        let (stop, let_go) = (stop.as_str(), let_go.as_str());
+        let (end_all, let_go) = (end_all.as_str(), let_go.as_str());
+        let by_hand = format!("sudo unsix attach --config {FILE}");
+        const INSTALL: &str = "sudo unsix install";
+        const UNINSTALL: &str = "sudo unsix uninstall";
+        let (of_hub, of_other) = ("unsix verify docker.io", "unsix verify a.example");
         #[rustfmt::skip]
         let cases = [
-            ("nothing there",       &hub,   unsix(None, false, "none"),          vec!["sudo unsix install", "unsix verify docker.io"],        vec!["sudo unsix uninstall"]),
-            ("nothing there",       &other, unsix(None, false, "none"),          vec!["sudo unsix install", &edit, "unsix verify a.example"], vec!["sudo unsix uninstall"]),
-            ("installed, no rule",  &other, unsix(Some(FILE), true, "redirect"), vec![&edit, &check, "unsix verify a.example"],               vec![&edit]),
-            ("installed, stopped",  &hub,   unsix(Some(FILE), false, "none"),    vec![RUN, LEAD, "unsix verify docker.io"],                   vec![stop, let_go]),
-            ("nobody led there",    &hub,   unsix(Some(FILE), true, "none"),     vec![LEAD, "unsix verify docker.io"],                        vec![let_go]),
-            ("attached, no effect", &hub,   unsix(Some(FILE), true, "resolved"), vec!["unsix verify docker.io"],                              vec![]),
+            ("nothing there",       &hub,   unsix(None, false, "none"),             vec![INSTALL, of_hub],          vec![UNINSTALL]),
+            ("nothing there",       &other, unsix(None, false, "none"),             vec![INSTALL, &edit, of_other], vec![UNINSTALL]),
+            ("installed, no rule",  &other, unsix(Some(FILE), true, "redirect"),    vec![&edit, &check, of_other],  vec![&edit]),
+            ("installed, stopped",  &hub,   unsix(Some(FILE), false, "none"),       vec![ALL, of_hub],              vec![end_all]),
+            ("nobody led there",    &hub,   unsix(Some(FILE), true, "none"),        vec![LEAD, of_hub],             vec![let_go]),
+            ("a file is left over", &hub,   bare(unsix(Some(FILE), false, "none")), vec![INSTALL, of_hub],          vec![UNINSTALL]),
+            ("it runs by hand",     &hub,   bare(unsix(Some(FILE), true, "none")),  vec![&by_hand, of_hub],         vec![]),
+            ("attached, no effect", &hub,   unsix(Some(FILE), true, "resolved"),    vec![of_hub],                   vec![]),
         ];
         for (why, hosts, unsix, want, undo) in cases {
             let advice = told(hosts, unsix, "{}");

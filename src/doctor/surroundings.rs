@@ -60,6 +60,8 @@ pub struct Unsix {
     pub attached: String,
     /// The configuration file; none where every option is at its default.
     pub config: Option<String>,
+    /// Whether systemd has a unit of it.
+    pub unit: bool,
 }
 
 impl Surroundings {
@@ -202,9 +204,17 @@ impl Unsix {
             version: identity.map(|identity| identity.version),
             attached: attached.to_owned(),
             config: file.map(|file| file.display().to_string()),
+            unit: UNITS.iter().any(|unit| Path::new(unit).exists()),
         }
     }
 }
+
+/// Where `install` and packages put it.
+const UNITS: [&str; 3] = [
+    "/etc/systemd/system/unsix.service",
+    "/usr/lib/systemd/system/unsix.service",
+    "/lib/systemd/system/unsix.service",
+];
 
 const fn label(kubernetes: Kubernetes) -> &'static str {
     match kubernetes {

@@ -94,7 +94,7 @@ pub(crate) fn rule() {
     assert_eq!(report["advice"]["rule"], Value::Null);
     assert_eq!(
         report["advice"]["apply"][0],
-        "sudo systemctl enable --now unsix-attach.service"
+        "sudo unsix attach --config /run/unsix.yaml"
     );
     fs::write("/etc/resolv.conf", "nameserver 127.0.6.53\n").unwrap();
     let (report, code) = json(&[HOST, "cdn.example", "--config", file]);

@@ -50,7 +50,7 @@ fn etc() {
     shell(
         "mkdir -p /run/etc && { cp -a /etc/. /run/etc 2>/dev/null || true; } && mount --bind /run/etc /etc",
     );
-    shell("rm -rf /etc/resolv.conf /etc/gai.conf /etc/unsix");
+    shell("rm -rf /etc/resolv.conf /etc/gai.conf /etc/unsix /etc/systemd/system/unsix*");
     fs::write("/etc/hosts", "127.0.0.1 localhost\n").unwrap();
     fs::write("/etc/nsswitch.conf", "hosts: files dns\n").unwrap();
 }
