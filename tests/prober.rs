@@ -284,6 +284,9 @@ fn a_client_that_asks_again_and_again_is_counted_and_hurries_the_probe() {
     let slow = slow.replace("fall: 3, rise: 2", "fall: 1, rise: 1");
     let daemon = daemon::start(&text.replace(QUICK, &slow));
     let (server, admin) = (daemon.addresses()[0], daemon.admin_address().unwrap());
+    let folder = Folder::new();
+    let file = format!("listen: [\"{server}\"]\nadmin: {{listen: \"{admin}\"}}\n");
+    let file = folder.write("unsix.yaml", file);
     until("the first round", || {
         (verdict(admin) == "healthy").then_some(())
     });
@@ -301,6 +304,8 @@ fn a_client_that_asks_again_and_again_is_counted_and_hurries_the_probe() {
         metric(admin, "unsix_client_retries_total{rule=\"hub\"}"),
         1.0
     );
+    let status = run(&["status", "--config", file.to_str().unwrap()]);
+    holds(&status.out, &["; 1 retry of clients"]);
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub(super) struct Rule {
     pub(super) changed: u64,
     /// Replies that it would have changed, were it in force.
     pub(super) reported: u64,
+    /// Clients that asked again and again for what they should know, under a rule with `when: broken`.
+    pub(super) retries: u64,
 }
 
 /// What is kept.
@@ -207,6 +209,7 @@ impl<'a> Numbers<'a> {
                     name: rule.to_owned(),
                     changed: 0,
                     reported: 0,
+                    retries: self.sum("unsix_client_retries_total", "rule", rule),
                 });
             }
             let Some(known) = rules.last_mut() else {

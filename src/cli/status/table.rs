@@ -18,8 +18,12 @@ pub(super) fn table(report: &Report) -> String {
     let upstreams = report.upstreams.iter().flatten();
     lines.extend(upstreams.map(|one| ("upstream", upstream(one))));
     lines.extend(report.rules.iter().flatten().map(|rule| {
+        let retries = match rule.retries {
+            0 => String::new(),
+            some => format!("; {} of clients", counted(some, "retry", "retries")),
+        };
         let text = format!(
-            "{}: changed {}, would have changed {}",
+            "{}: changed {}, would have changed {}{retries}",
             rule.name,
             counted(rule.changed, "reply", "replies"),
             rule.reported
