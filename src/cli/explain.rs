@@ -46,7 +46,9 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     pipeline.apply(&config, &upstreams);
     if config.rules.iter().any(|rule| rule.when == When::Broken) {
         match runtime()?.block_on(admin::verdicts(&config)) {
-            Ok(page) => pipeline.judge(Arc::new(page.verdicts())),
+            Ok(page) => {
+                pipeline.judge(Arc::new(page.verdicts()));
+            }
             Err(why) => complain(format_args!(
                 "the verdicts of the daemon cannot be had, so `initial` holds below: {why}"
             )),

@@ -46,7 +46,7 @@ pub(super) struct Options {
     /// The longest a client waits for its reply: then it gets a stale answer, or SERVFAIL.
     #[schemars(extend("x-range" = ["100ms", "10s"]))]
     pub deadline: Span,
-    /// The HTTP listener for `/metrics`, `/live` and `/ready`; `off` = none. A change needs a
+    /// The HTTP listener for `/metrics`, `/live`, `/ready` and `/verdicts`; `off` = none. A change needs a
     /// restart.
     pub admin: OrOff<Admin>,
     /// The largest reply over UDP in octets, whatever the client offers to take; a longer one is
@@ -344,7 +344,7 @@ impl Default for Access {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
-    /// Its address and port. Whoever reaches it may read the metrics.
+    /// Its address and port. Whoever reaches it may read the metrics, and the names of hosts that are probed.
     pub listen: Listen,
 }
 

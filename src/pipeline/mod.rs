@@ -188,8 +188,8 @@ impl Pipeline {
         *current = Arc::new(next);
     }
 
-    /// What probes have found acts with the next reply.
-    pub fn judge(&self, verdicts: Arc<Verdicts>) {
+    /// What probes have found acts with the next reply. Gives the generation of the settings that know it.
+    pub fn judge(&self, verdicts: Arc<Verdicts>) -> u64 {
         let mut current = self
             .settings
             .write()
@@ -198,6 +198,7 @@ impl Pipeline {
         self.heirs.move_to(&current, &next);
         self.generation.store(next.generation, Ordering::Release);
         *current = Arc::new(next);
+        current.generation
     }
 
     /// Hosts that clients have asked for since the last call, and that probes do not know or should look at.

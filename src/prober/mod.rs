@@ -108,17 +108,19 @@ impl Prober {
     /// Probes for as long as it is polled.
     pub async fn run(self: Arc<Self>) {
         self.recall();
-        self.publish();
         let mut rounds: JoinSet<(Endpoint, Report)> = JoinSet::new();
         let mut settings = self.pipeline.settings();
-        let mut untold = Untold::default();
+        let mut untold = Untold {
+            generation: self.publish(),
+            ..Untold::default()
+        };
         let mut tick = pin!(sleep(Duration::ZERO));
         loop {
             tokio::select! {
                 () = &mut tick => {
                     let span = settings.probe.interval / TICKS;
                     tick.set(sleep(span.min(LONGEST_TICK)));
-                    self.follow(&mut settings);
+                    untold.names |= self.follow(&mut settings, untold.generation);
                     untold.names |= self.take_sightings();
                     self.tell(&mut untold);
                     self.begin(&mut rounds, &settings);
@@ -153,7 +155,7 @@ impl Prober {
         let now = (self.now)();
         let names = untold.names && now.since(untold.told) >= NAMES;
         if untold.verdicts || names {
-            self.publish();
+            untold.generation = self.publish();
             untold.told = now;
             untold.names = false;
         }
@@ -162,14 +164,17 @@ impl Prober {
         }
     }
 
-    /// Looks for a reload.
-    fn follow(&self, settings: &mut Arc<Settings>) {
+    /// Looks for a reload, and follows it; `own` is the generation that our own verdicts made.
+    fn follow(&self, settings: &mut Arc<Settings>, own: u64) -> bool {
         let former = settings.generation;
         self.pipeline.catch_up(settings);
-        if settings.generation != former {
+        let ours = settings.generation == own && own == former + 1;
+        let is_reload = settings.generation != former && !ours;
+        if is_reload {
             self.book()
                 .follow(&settings.policy, &settings.probe, (self.now)());
         }
+        is_reload
     }
 
     /// Takes over what replies have noted; true where a name is new.
@@ -220,9 +225,10 @@ impl Prober {
             .or_default() += 1;
     }
 
-    fn publish(&self) {
+    /// Gives the generation of the settings that know all verdicts.
+    fn publish(&self) -> u64 {
         let verdicts = self.book().verdicts();
-        self.pipeline.judge(Arc::new(verdicts));
+        self.pipeline.judge(Arc::new(verdicts))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -241,8 +247,9 @@ struct Untold {
     verdicts: bool,
     /// Hosts are watched that the pipeline does not know as such.
     names: bool,
-    /// When the pipeline was told last.
+    /// When the pipeline was told last, and the generation of its settings that this made.
     told: Moment,
+    generation: u64,
     /// This host has no IPv6 route, and that was said.
     without_route: bool,
 }
