@@ -151,10 +151,13 @@ fn read(file: Option<&Path>) -> Result<Config, Failure> {
         complain(format_args!("{name}: cannot be read: {error}"));
         Failure::Config
     })?;
-    Config::read_octets(&content).map_err(|problems| {
-        for problem in problems {
-            complain(format_args!("{name}:{problem}"));
-        }
-        Failure::Config
-    })
+    let config = Config::read_octets(&content);
+    config
+        .map(|config| config.beside(file))
+        .map_err(|problems| {
+            for problem in problems {
+                complain(format_args!("{name}:{problem}"));
+            }
+            Failure::Config
+        })
 }

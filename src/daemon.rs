@@ -12,6 +12,8 @@
 //! # Ok::<(), unsix::daemon::StartError>(())
 //! ```
 
+mod bind;
+mod certificate;
 mod page;
 mod ready;
 mod streams;
@@ -19,7 +21,7 @@ mod watch;
 
 use crate::config::Config;
 use crate::listen::passed::Passed;
-use crate::listen::sockets::{self, BindError, Bound, Ear};
+use crate::listen::sockets::{self, BindError, Ear};
 use crate::listen::worker::{Parts, Worker};
 use crate::listen::{Clock, Connections, Counter, Errand, Inbox};
 use crate::log::Log;
@@ -44,6 +46,7 @@ pub use watch::{Reloaded, Watch};
 pub struct Daemon {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     stop: signal::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
@@ -64,6 +67,7 @@ pub(crate) struct Shared {
     /// A worker ended on its own: nothing will be right until somebody restarts us.
     pub(crate) broken: AtomicBool,
     pub(crate) reloads: watch::Reloads,
+    pub(crate) encryption: Option<certificate::Encryption>,
     pub(crate) log: Option<Log>,
 }
 
@@ -74,6 +78,8 @@ pub enum StartError {
     Bind(BindError),
     /// The admin address cannot be listened on.
     Admin(SocketAddr, io::Error),
+    /// The certificate or its key cannot be used.
+    Certificate(String),
     /// The system names no usable upstream.
     Upstreams(SystemError),
     /// No descriptor, thread or random number is to be had.
@@ -88,6 +94,7 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address} for the admin page: {error}: change `admin.listen`, or write `admin: off`"
             ),
+            Self::Certificate(problem) => f.write_str(problem),
             Self::Upstreams(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses what every start needs: {error}"),
         }
@@ -126,20 +133,31 @@ impl Daemon {
             0 => thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        for line in passed.compare(&config.listen) {
+        for line in passed.compare(&config.listen, &config.listen_tls) {
             tracing::warn!("{line}");
         }
-        let (bound, missing) = bind_all(&config.listen, workers, passed)?;
+        let encryption = certificate::Encryption::start(config).map_err(StartError::Certificate)?;
+        let bind::Listeners {
+            bound,
+            tls,
+            missing,
+        } = bind::all(config, workers, passed)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+        let tls_addresses: Vec<SocketAddr> = tls.iter().map(|bound| bound.address).collect();
         let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
         let admin = config.admin.map(listen_for_admin).transpose()?;
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        announce(config, &addresses, &missing, &upstreams);
+        announce(config, (&addresses, &tls_addresses), &missing, &upstreams);
         if let Some(address) = admin_address {
             tracing::info!(%address, "admin page");
         }
 
-        let shared = Arc::new(Shared::new(config, &upstreams, (workers, log, state))?);
+        let shared = Arc::new(Shared::new(
+            config,
+            &upstreams,
+            (workers, log, state),
+            encryption,
+        )?);
         shared.show_rules(config);
         let (stop, stopped) = signal::channel(false);
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
@@ -153,6 +171,7 @@ impl Daemon {
         let ours = streams::Streams {
             shared: Arc::clone(&shared),
             listeners,
+            encrypted: tls.into_iter().flat_map(|bound| bound.streams).collect(),
             admin,
             stopped,
             first,
@@ -163,6 +182,7 @@ impl Daemon {
         Ok(Self {
             shared,
             addresses,
+            tls_addresses,
             admin: admin_address,
             stop,
             workers,
@@ -173,6 +193,11 @@ impl Daemon {
     /// Where it listens, in the configuration's order, addresses of families that this host lacks left out.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same of those where it hears over TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
     }
 
     /// Where the admin page stands, if it does.
@@ -249,6 +274,7 @@ impl Shared {
         config: &Config,
         upstreams: &[SocketAddr],
         (workers, log, state): (usize, Option<Log>, Option<PathBuf>),
+        encryption: Option<certificate::Encryption>,
     ) -> Result<Self, StartError> {
         let seed = u64::from_ne_bytes(random()?);
         let identity = Identity {
@@ -272,6 +298,7 @@ impl Shared {
             stage: signal::Sender::new(ready::Stage::Starting),
             broken: AtomicBool::new(false),
             reloads: watch::Reloads::default(),
+            encryption,
             log,
         })
     }
@@ -300,29 +327,6 @@ impl Shared {
     }
 }
 
-/// Listens everywhere. A family that this host lacks is left out as long as one listener stands.
-fn bind_all(
-    listen: &[SocketAddr],
-    workers: usize,
-    mut passed: Passed,
-) -> Result<(Vec<Bound>, Vec<BindError>), StartError> {
-    let (mut bound, mut missing) = (Vec::new(), Vec::new());
-    for address in listen {
-        match sockets::bind(*address, workers, &mut passed) {
-            Ok(listener) => bound.push(listener),
-            Err(error @ BindError::NoSuchFamily(_)) => missing.push(error),
-            Err(error) => return Err(StartError::Bind(error)),
-        }
-    }
-    match (bound.is_empty(), missing.pop()) {
-        (true, Some(error)) => Err(StartError::Bind(error)),
-        (_, last) => {
-            missing.extend(last);
-            Ok((bound, missing))
-        }
-    }
-}
-
 /// The upstreams of the configuration, or the system's.
 pub(crate) fn upstreams(
     config: &Config,
@@ -344,7 +348,7 @@ fn listen_for_admin(address: SocketAddr) -> Result<std::net::TcpListener, StartE
 /// One line for each listener, upstream and rule.
 fn announce(
     config: &Config,
-    addresses: &[SocketAddr],
+    (addresses, tls): (&[SocketAddr], &[SocketAddr]),
     missing: &[BindError],
     upstreams: &[SocketAddr],
 ) {
@@ -353,6 +357,9 @@ fn announce(
     }
     for address in addresses {
         tracing::info!(%address, "listening");
+    }
+    for address in tls {
+        tracing::info!(%address, "listening over TLS");
     }
     for address in upstreams {
         tracing::info!(%address, "upstream");

@@ -46,6 +46,7 @@ static ALLOCATOR: Counting = Counting;
 const CLIENT: Client = Client {
     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
     transport: Transport::Datagram,
+    is_encrypted: false,
 };
 
 fn query(name: &str, kind: Kind) -> Vec<u8> {

@@ -114,7 +114,7 @@ fn answer(question: &Question, flags: u16, records: &[(u32, u8)], text: &str) ->
 fn room() -> impl Strategy<Value = Room> {
     prop_oneof![
         (512..=4096_u16).prop_map(|max_udp| Room::Datagram { max_udp }),
-        any::<u16>().prop_map(|idle| Room::Stream { idle }),
+        any::<(u16, bool)>().prop_map(|(idle, is_encrypted)| Room::Stream { idle, is_encrypted }),
     ]
 }
 

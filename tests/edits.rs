@@ -295,7 +295,10 @@ fn reply(answer: &Answer, packet: &[u8]) -> Vec<u8> {
         &query,
         &Body::Answer { answer, ttl },
         None,
-        Room::Stream { idle: 1 },
+        Room::Stream {
+            idle: 1,
+            is_encrypted: false,
+        },
         &mut reply,
     );
     reply

@@ -23,6 +23,7 @@ pub(crate) const NOW: Moment = Moment::from_micros(1_000_000);
 const CLIENT: Client = Client {
     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
     transport: Transport::Datagram,
+    is_encrypted: false,
 };
 
 impl Warm {

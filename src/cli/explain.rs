@@ -57,6 +57,7 @@ pub(super) fn explain(wanted: &Explain) -> Result<(), Failure> {
     let client = Client {
         address: wanted.client.to_canonical(),
         transport: Transport::Stream,
+        is_encrypted: false,
     };
     let told = tell(&daemon, &heard, &query(name, kind, 1), client);
     daemon.stop();

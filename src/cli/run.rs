@@ -39,7 +39,7 @@ pub(super) fn run(file: Option<PathBuf>) -> Result<(), Failure> {
             log.flush();
             complain(&error);
             match error {
-                StartError::Upstreams(_) => Failure::Config,
+                StartError::Upstreams(_) | StartError::Certificate(_) => Failure::Config,
                 _ => Failure::Unavailable,
             }
         })?;

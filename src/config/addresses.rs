@@ -6,18 +6,46 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// An address and a port of this host.
+/// An address and a port of this host, and what is spoken there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listen(pub(super) SocketAddr);
+pub(super) struct Listen(pub(super) SocketAddr, pub(super) Over);
+
+/// What carries messages of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// UDP and TCP.
+    Plain,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+}
+
+/// How an address begins where TLS is spoken.
+const TLS: &str = "tls://";
 
 impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(place) = text.strip_prefix(TLS) {
+            return with_port(place, DOT_PORT)
+                .map(|socket| Self(socket, Over::Tls))
+                .ok_or_else(|| {
+                    format!(
+                        "{} is no address behind {TLS}, as \"tls://0.0.0.0:853\" or \"tls://[::1]\"",
+                        quoted(text)
+                    )
+                });
+        }
         if let Ok(socket) = text.parse() {
-            return Ok(Self(socket));
+            return Ok(Self(socket, Over::Plain));
         }
         let shown = quoted(text);
+        if text.contains("://") {
+            return Err(format!(
+                "{shown} asks for a transport that is not spoken: write an address for UDP and TCP, as \
+                 \"127.0.0.1:53\", or \"tls://127.0.0.1:853\""
+            ));
+        }
         Err(match text.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => format!("{shown} has no port: write \"{address}:53\""),
             Ok(IpAddr::V6(address)) => format!("{shown} has no port: write \"[{address}]:53\""),
@@ -33,9 +61,27 @@ impl FromStr for Listen {
 
 impl fmt::Display for Listen {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1 == Over::Tls {
+            out.write_str(TLS)?;
+        }
         self.0.fmt(out)
     }
 }
+
+/// An address with its port, or with this one where none is written.
+fn with_port(text: &str, port: u16) -> Option<SocketAddr> {
+    let alone = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let alone = alone
+        .parse()
+        .map(|address: IpAddr| SocketAddr::new(address, port));
+    alone.or_else(|_| text.parse()).ok()
+}
+
+/// The port of DNS over TLS (RFC 7858 §3.1).
+const DOT_PORT: u16 = 853;
 
 /// The port of a name server that is written without one.
 const DNS_PORT: u16 = 53;
@@ -148,7 +194,7 @@ impl fmt::Display for Net6 {
 /// Whether a packet sent to `upstream` would come in at `listen`.
 pub(super) fn leads_to(upstream: Upstream, listen: Listen) -> bool {
     let (server, ours) = (upstream.0.ip().to_canonical(), listen.0.ip());
-    if upstream.0.port() != listen.0.port() {
+    if upstream.0.port() != listen.0.port() || listen.1 != Over::Plain {
         return false;
     }
     if server == ours {
@@ -178,6 +224,19 @@ mod tests {
             ("127.0.0.1:5300", "127.0.0.1:5300"),
             ("[::1]:53", "[::1]:53"),
             ("127.0.0.1:0", "127.0.0.1:0"),
+            ("tls://127.0.0.1:8853", "tls://127.0.0.1:8853"),
+            ("tls://0.0.0.0", "tls://0.0.0.0:853"),
+            ("tls://[::]", "tls://[::]:853"),
+            ("tls://::1", "tls://[::1]:853"),
+            (
+                "tls://dns.example",
+                "\"tls://dns.example\" is no address behind tls://, as \"tls://0.0.0.0:853\" or \"tls://[::1]\"",
+            ),
+            (
+                "quic://0.0.0.0:853",
+                "\"quic://0.0.0.0:853\" asks for a transport that is not spoken: write an address for UDP and TCP, as \
+                 \"127.0.0.1:53\", or \"tls://127.0.0.1:853\"",
+            ),
             (
                 "127.0.0.1",
                 "\"127.0.0.1\" has no port: write \"127.0.0.1:53\"",
@@ -264,6 +323,7 @@ mod tests {
             ("0.0.0.0", "127.0.0.1:53", true),
             ("::ffff:127.0.0.1", "127.0.0.1:53", true),
             ("0.0.0.0", "192.0.2.1:53", false),
+            ("127.0.0.1:853", "tls://127.0.0.1:853", false),
         ];
         for (upstream, listen, expected) in table {
             let found = leads_to(upstream.parse().unwrap(), listen.parse().unwrap());

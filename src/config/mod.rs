@@ -8,6 +8,7 @@
 mod addresses;
 mod canary;
 mod check;
+mod files;
 mod manual;
 mod names;
 mod off;
@@ -27,6 +28,7 @@ use ipnet::{IpNet, Ipv6Net};
 use options::Options;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A valid configuration, its presets resolved and its defaults in place.
@@ -36,6 +38,10 @@ use std::time::Duration;
 pub struct Config {
     /// Where to hear, over UDP and TCP; at least one, no two the same. Port 0: the kernel chooses.
     pub listen: Vec<SocketAddr>,
+    /// Where to hear over TLS; no two the same, none of them where TCP is. Port 0: the kernel chooses.
+    pub listen_tls: Vec<SocketAddr>,
+    /// What clients see there; there is one where there are such addresses.
+    pub tls: Option<KeyPair>,
     /// Whom to ask, in order; `None` = the name servers of `/etc/resolv.conf`.
     pub upstreams: Option<Vec<SocketAddr>>,
     /// Zones with name servers of their own; no zone stands in two.
@@ -58,6 +64,15 @@ pub struct Config {
     pub threads: usize,
     /// What is logged.
     pub log: Log,
+}
+
+/// The files of a certificate and of its private key, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// With the certificates between it and the root.
+    pub certificate: PathBuf,
+    /// Without a password.
+    pub key: PathBuf,
 }
 
 /// Zones and the name servers asked for them.

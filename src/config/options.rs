@@ -4,7 +4,8 @@
 //! file, the sample and the reference page. A doc comment here is the text an operator reads. The
 //! rest of the program never sees these types but [`Config`](super::Config), made from them.
 
-use super::addresses::{Listen, Net, Net6, Upstream};
+use super::addresses::{Listen, Net, Net6, Over, Upstream};
+use super::files::File;
 use super::names::{Pattern, RuleName, Zone};
 use super::off::OrOff;
 use super::preset::Preset;
@@ -20,10 +21,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "unsix")]
 pub(super) struct Options {
-    /// Addresses to hear on, each over UDP and TCP. An IPv4 link-local address (`169.254.0.0/16`) need not
-    /// exist yet: `unsix attach` brings it. A change needs a restart.
+    /// Addresses to hear on, each over UDP and TCP; those that begin with `tls://` over TLS alone, by the certificate
+    /// of `tls`. One of them is plain: by it unsix sees whether it is well. An IPv4 link-local address
+    /// (`169.254.0.0/16`) need not exist yet: `unsix attach` brings it. A change needs a restart.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub listen: Vec<Listen>,
+    /// What clients over TLS see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Tls")]
+    pub tls: Option<Tls>,
     /// Name servers to ask: in this order, those that are up. Absent: those of `/etc/resolv.conf`,
     /// read again when that file changes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,9 +71,10 @@ impl Default for Options {
         const PORT: u16 = 5300;
         Self {
             listen: vec![
-                Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
-                Listen(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT))),
+                Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)), Over::Plain),
+                Listen(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)), Over::Plain),
             ],
+            tls: None,
             upstreams: None,
             routes: Vec::new(),
             rules: vec![Rule {
@@ -84,6 +91,19 @@ impl Default for Options {
             log: OrOff::On(Log::default()),
         }
     }
+}
+
+/// What clients over TLS see. A pair that does not fit keeps the one before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// The certificate and those between it and the root, in PEM, the server's own first. Read again when its
+    /// content or the key's changes, and by SIGHUP.
+    #[schemars(example = "cert.pem")]
+    pub certificate: File,
+    /// The private key of the certificate, in PEM, without a password.
+    #[schemars(example = "key.pem")]
+    pub key: File,
 }
 
 /// Zones and the name servers asked for them.
@@ -351,7 +371,7 @@ pub(super) struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self {
-            listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9353))),
+            listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9353)), Over::Plain),
         }
     }
 }

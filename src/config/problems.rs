@@ -4,7 +4,7 @@
 //! problem and know where the fault stands. What cannot be read is left to `check`.
 
 use super::Problem;
-use super::addresses::{Listen, Upstream, leads_to};
+use super::addresses::{Listen, Over, Upstream, leads_to};
 use super::names::Zone;
 use super::options::{Cache, Options, Probe};
 use super::resolve::default_name;
@@ -17,6 +17,7 @@ use std::str::FromStr;
 pub(super) fn between_options(root: &Node) -> Vec<Problem> {
     let mut found = loops(root);
     found.extend(admin_port(root));
+    found.extend(encrypted_listeners(root));
     found.extend(shared_zones(root));
     found.extend(powerless_rules(root));
     found.extend(shared_names(root));
@@ -54,13 +55,53 @@ fn loops(root: &Node) -> Vec<Problem> {
 fn admin_port(root: &Node) -> Option<Problem> {
     let node = root.get("admin")?.get("listen")?;
     let admin = read::<Listen>(node)?;
-    let taken = admin.0.port() != 0 && listeners(root).contains(&admin);
+    if admin.1 != Over::Plain {
+        let text = format!(
+            "{admin}: the admin page speaks no TLS: write \"{}\"",
+            admin.0
+        );
+        return Some(node.problem("admin.listen", text));
+    }
+    let stands = |listen: &Listen| listen.0 == admin.0;
+    let taken = admin.0.port() != 0 && listeners(root).iter().any(stands);
     taken.then(|| {
         node.problem(
             "admin.listen",
             format!("{admin} is an address of \"listen\" already"),
         )
     })
+}
+
+/// What clients meet there must be told, the port must be free, and we must be able to ask ourselves.
+fn encrypted_listeners(root: &Node) -> Vec<Problem> {
+    let Some(node) = root.get("listen") else {
+        return Vec::new();
+    };
+    let all = listeners(root);
+    let taken = |one: Listen| {
+        let clear = Listen(one.0, Over::Plain);
+        one.0.port() != 0 && all.contains(&clear)
+    };
+    let mut found = Vec::new();
+    for (index, item) in node.items().iter().enumerate() {
+        let Some(listen) = read::<Listen>(item).filter(|listen| listen.1 == Over::Tls) else {
+            continue;
+        };
+        let place = format!("listen[{index}]");
+        if root.get("tls").is_none() {
+            let text = "needs a certificate: write tls: {certificate: cert.pem, key: key.pem}";
+            found.push(item.problem(&place, text));
+        }
+        if taken(listen) {
+            let text = format!("{} is heard over TCP already: take another port", listen.0);
+            found.push(item.problem(&place, text));
+        }
+    }
+    if !all.is_empty() && all.iter().all(|listen| listen.1 == Over::Tls) {
+        let text = "has no plain address, and by one unsix sees whether it is well: add \"127.0.0.1:5300\"";
+        found.push(node.problem("listen", text));
+    }
+    found
 }
 
 /// A name must have one way to go.

@@ -2,17 +2,24 @@
 //!
 //! It cannot fail: what could be wrong was found before.
 
+use super::addresses::{Listen, Over};
 use super::off::OrOff;
 use super::options::{Cache, Dnssec, Log as LogOptions, Options, Probe, Rule as RuleOptions};
 use super::preset::Preset;
-use super::{CacheOptions, Config, Level, Log, ProbeOptions, Route, Rule};
+use super::{CacheOptions, Config, KeyPair, Level, Log, ProbeOptions, Route, Rule};
+use std::net::SocketAddr;
 
 impl From<Options> for Config {
     fn from(options: Options) -> Self {
         let addresses =
             |list: Vec<super::addresses::Upstream>| list.into_iter().map(|one| one.0).collect();
         Self {
-            listen: options.listen.into_iter().map(|one| one.0).collect(),
+            listen: listening(&options.listen, Over::Plain),
+            listen_tls: listening(&options.listen, Over::Tls),
+            tls: options.tls.map(|tls| KeyPair {
+                certificate: tls.certificate.0,
+                key: tls.key.0,
+            }),
             upstreams: options.upstreams.map(addresses),
             routes: options
                 .routes
@@ -41,6 +48,11 @@ impl From<Options> for Config {
             log: Log::from(&options.log),
         }
     }
+}
+
+fn listening(listen: &[Listen], over: Over) -> Vec<SocketAddr> {
+    let those = listen.iter().filter(|one| one.1 == over);
+    those.map(|one| one.0).collect()
 }
 
 impl From<Probe> for ProbeOptions {

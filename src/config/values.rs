@@ -4,6 +4,7 @@
 //! it all come from the `forms!` table. Its error text is what the user gets to read.
 
 use super::addresses::{Listen, Net, Net6, Upstream};
+use super::files::File;
 use super::names::{Pattern, RuleName, Zone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
@@ -194,6 +195,7 @@ impl Measure for Size {
 }
 
 impl Measure for Listen {}
+impl Measure for File {}
 impl Measure for Upstream {}
 impl Measure for Net {}
 impl Measure for Net6 {}
@@ -246,7 +248,8 @@ macro_rules! forms {
 forms! {
     Span "span" "^[0-9]+(ms|s|m|h|d)$" "A length of time, a whole number and its unit: `250ms`, `2s`, `10m`, `1h`, `1d`.";
     Size "size" "^[0-9]+(B|KiB|MiB|GiB)$" "A number of octets and its unit: `0B`, `512KiB`, `64MiB`, `2GiB`.";
-    Listen "socket" "^.+:[0-9]+$" "Address and port, an IPv6 address in brackets: `127.0.0.1:53`, `[::1]:53`. Port 0: the kernel chooses.";
+    Listen "socket" "^.+:[0-9]+$|^tls://.+$" "Address and port, an IPv6 address in brackets: `127.0.0.1:53`, `[::1]:53`. Port 0: the kernel chooses. With `tls://` before it DNS over TLS, port 853 unless written: `tls://0.0.0.0`.";
+    File "file" "^.+$" "A file; unless it begins with `/`, from the folder that this file is in.";
     Upstream "server" "^[^/]+$" "The address of a name server, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`.";
     Pattern "host" "^\\S+$" "`a.example` is that name, `*.a.example` every name below it, `.a.example` both, `.` every name.";
     Zone "zone" "^\\S+$" "A domain name; it stands for itself and all below: `cluster.local`, `10.in-addr.arpa`.";

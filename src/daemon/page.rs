@@ -67,7 +67,28 @@ impl Shared {
                 "the configuration file was not reloaded: {problem}"
             );
         }
+        let encryption = self.encryption.as_ref();
+        if let Some(problem) = encryption.and_then(|one| one.reloads.last_problem()) {
+            let _ = writeln!(troubles, "the certificate was not reloaded: {problem}");
+        }
         troubles
+    }
+
+    fn tls(&self) -> metrics::Tls {
+        let Some(encryption) = &self.encryption else {
+            return metrics::Tls {
+                last_reload_successful: true,
+                ..metrics::Tls::default()
+            };
+        };
+        let [succeeded, failed, dropped] = encryption.tls.handshakes();
+        metrics::Tls {
+            succeeded,
+            failed,
+            dropped,
+            reloads: encryption.reloads.counts().into(),
+            last_reload_successful: encryption.reloads.last_problem().is_none(),
+        }
     }
 
     /// What the prober counts. Each rule that it serves has its lines from the start.
@@ -115,6 +136,7 @@ impl Shared {
                     .collect(),
                 stream_connections: self.connections.open(),
                 stream_refused: self.connections.refused(),
+                tls: self.tls(),
                 reloads_succeeded: succeeded,
                 reloads_failed: failed,
                 last_reload_successful: self.reloads.last_problem().is_none(),

@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 pub(super) struct Streams {
     pub(super) shared: Arc<Shared>,
     pub(super) listeners: Vec<TcpListener>,
+    /// Where clients are heard over TLS.
+    pub(super) encrypted: Vec<TcpListener>,
     pub(super) admin: Option<TcpListener>,
     pub(super) stopped: watch::Receiver<bool>,
     /// The listener that the self-query goes through.
@@ -48,13 +50,21 @@ impl Streams {
 
     async fn run(self) -> io::Result<()> {
         let mut tasks = JoinSet::new();
-        let service = service(&self.shared);
-        for listener in self.listeners {
+        let desk = desk(&self.shared);
+        let plain = service(&self.shared, &desk, metrics::Transport::Tcp);
+        let encrypted = service(&self.shared, &desk, metrics::Transport::Dot);
+        let tls = self.shared.encryption.as_ref();
+        let tls = tls.map(|encryption| Arc::clone(&encryption.tls));
+        let listeners = self.listeners.into_iter().map(|one| (one, None, &plain));
+        let secret = self.encrypted.into_iter();
+        let secret = secret.map(|one| (one, tls.clone(), &encrypted));
+        for (listener, tls, service) in listeners.chain(secret) {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let connections = Arc::clone(&self.shared.connections);
             tasks.spawn(stream::serve(
                 listener,
-                Arc::clone(&service),
+                tls,
+                Arc::clone(service),
                 connections,
                 self.stopped.clone(),
             ));
@@ -94,18 +104,25 @@ async fn beat(shared: Arc<Shared>) {
     }
 }
 
-/// Answers what comes over streams: at once, or by the errand of a worker.
-fn service(shared: &Arc<Shared>) -> Arc<stream::Service> {
-    let shared = Arc::clone(shared);
+/// This thread's own, but a service is shared by what it may not know.
+fn desk(shared: &Shared) -> Arc<Mutex<Desk>> {
     let counts = shared.counts.last().map(Arc::clone).unwrap_or_default();
-    // This thread's own, but a service is shared by what it may not know.
-    let desk = Mutex::new(Desk {
+    Arc::new(Mutex::new(Desk {
         counter: Counter::new(counts, Arc::clone(&shared.rules)),
         settings: shared.pipeline.settings(),
-    });
+    }))
+}
+
+/// Answers what comes over streams: at once, or by the errand of a worker.
+fn service(
+    shared: &Arc<Shared>,
+    desk: &Arc<Mutex<Desk>>,
+    over: metrics::Transport,
+) -> Arc<stream::Service> {
+    let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
     Arc::new(move |incoming: Incoming<'_>| {
         let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.answer(&shared, incoming)
+        desk.answer(&shared, incoming, over)
     })
 }
 
@@ -115,12 +132,18 @@ struct Desk {
 }
 
 impl Desk {
-    fn answer(&mut self, shared: &Shared, incoming: Incoming<'_>) -> Option<Vec<u8>> {
+    fn answer(
+        &mut self,
+        shared: &Shared,
+        incoming: Incoming<'_>,
+        over: metrics::Transport,
+    ) -> Option<Vec<u8>> {
         shared.pipeline.catch_up(&mut self.settings);
-        self.counter.query(metrics::Transport::Tcp);
+        self.counter.query(over);
         let client = Client {
             address: incoming.peer.ip().to_canonical(),
             transport: Transport::Stream,
+            is_encrypted: over == metrics::Transport::Dot,
         };
         let mut reply = Vec::with_capacity(512);
         let now = shared.clock.now();

@@ -4,6 +4,7 @@
 //! looking at. A change acts when the same bytes were read twice running, so a file that is being
 //! written is left alone; a bad or empty one keeps the old configuration and says why, once.
 
+use super::certificate::Files;
 use super::{Shared, upstreams};
 use crate::config::Config;
 use std::fmt::Write;
@@ -35,7 +36,7 @@ impl Reloads {
             .clone()
     }
 
-    fn note(&self, problem: Option<String>) {
+    pub(super) fn note(&self, problem: Option<String>) {
         let counter = if problem.is_none() {
             &self.succeeded
         } else {
@@ -46,7 +47,7 @@ impl Reloads {
     }
 
     /// The file is again what is in force; gives whether it was another.
-    fn mend(&self) -> bool {
+    pub(super) fn mend(&self) -> bool {
         let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         problem.take().is_some()
     }
@@ -78,6 +79,8 @@ pub struct Watch {
     upstreams: Vec<SocketAddr>,
     /// Looks running at which it could not be read.
     unreadable: u32,
+    /// Those of the certificate, where clients are heard over TLS.
+    certificate: Option<Files>,
 }
 
 impl Watch {
@@ -91,6 +94,7 @@ impl Watch {
         let text = file.as_ref().and_then(|file| std::fs::read(file).ok());
         Self {
             upstreams: settings.defaults(),
+            certificate: config.tls.as_ref().map(Files::new),
             shared,
             file,
             config,
@@ -104,6 +108,7 @@ impl Watch {
 
     /// A look each 2 s: acts on bytes that were seen equal twice running.
     pub fn poll(&mut self) -> Reloaded {
+        self.look_at_certificate(false);
         match self.read() {
             None => self.follow_system(),
             Some(Err(error)) => self.cannot_read(&error),
@@ -126,6 +131,12 @@ impl Watch {
 
     /// SIGHUP: acts at once, whatever was seen before.
     pub fn reload(&mut self) -> Reloaded {
+        let reloaded = self.reload_file();
+        self.look_at_certificate(true);
+        reloaded
+    }
+
+    fn reload_file(&mut self) -> Reloaded {
         match self.read() {
             None => {
                 tracing::info!("nothing to reload: there is no configuration file");
@@ -136,6 +147,12 @@ impl Watch {
                 self.cannot_read(&error)
             }
             Some(Ok(text)) => self.take(text),
+        }
+    }
+
+    fn look_at_certificate(&mut self, at_once: bool) {
+        if let (Some(files), Some(encryption)) = (&mut self.certificate, &self.shared.encryption) {
+            files.look(encryption, at_once);
         }
     }
 
@@ -178,7 +195,7 @@ impl Watch {
     fn take(&mut self, text: Vec<u8>) -> Reloaded {
         self.seen = None;
         let config = match Config::read_octets(&text) {
-            Ok(config) => config,
+            Ok(config) => self.beside(config),
             Err(problems) => {
                 let mut all = String::new();
                 for (number, problem) in problems.iter().enumerate() {
@@ -207,11 +224,22 @@ impl Watch {
         Reloaded::Applied
     }
 
+    /// With its paths as they are meant.
+    fn beside(&self, config: Config) -> Config {
+        match &self.file {
+            Some(file) => config.beside(file),
+            None => config,
+        }
+    }
+
     fn apply(&mut self, servers: Vec<SocketAddr>) {
         self.shared.pipeline.apply(&self.config, &servers);
         self.shared.show_rules(&self.config);
         if let Some(log) = &self.shared.log {
             log.set_level(self.config.log.level);
+        }
+        if let (Some(files), Some(tls)) = (&mut self.certificate, &self.config.tls) {
+            files.follow(tls);
         }
         self.upstreams = servers;
         self.shared.probe_for_loops();
@@ -221,7 +249,10 @@ impl Watch {
     fn warn_of_restart(&self, next: &Config) {
         let now = &self.config;
         let changed = [
-            ("listen", now.listen != next.listen),
+            (
+                "listen",
+                (&now.listen, &now.listen_tls) != (&next.listen, &next.listen_tls),
+            ),
             ("threads", now.threads != next.threads),
             ("admin", now.admin != next.admin),
             ("cache.size", now.cache.size != next.cache.size),

@@ -67,6 +67,11 @@ impl Connections {
         }
     }
 
+    /// How many there may be in all.
+    pub(super) fn most(&self) -> usize {
+        self.in_all
+    }
+
     /// Connections open now.
     pub fn open(&self) -> u64 {
         u64::try_from(self.lock().replies.len()).unwrap_or(u64::MAX)

@@ -56,25 +56,30 @@ impl Passed {
     }
 
     /// One line for each socket that `listen` does not have, and for each address of it that is not among the sockets.
-    pub(crate) fn compare(&self, listen: &[SocketAddr]) -> Vec<String> {
+    /// Over TLS it hears at `listen_tls`.
+    pub(crate) fn compare(&self, listen: &[SocketAddr], listen_tls: &[SocketAddr]) -> Vec<String> {
         let Some(any) = self.0.first() else {
             return Vec::new();
         };
-        let strangers = self.0.iter().filter(|one| !listen.contains(&one.address));
+        let plain = listen
+            .iter()
+            .flat_map(|address| [(Protocol::Udp, *address), (Protocol::Tcp, *address)]);
+        let encrypted = listen_tls.iter().map(|address| (Protocol::Tcp, *address));
+        let awaited: Vec<_> = plain.chain(encrypted).collect();
+        let is_strange = |one: &&Given| !awaited.contains(&(one.protocol, one.address));
+        let strangers = self.0.iter().filter(is_strange);
         let mut lines: Vec<String> = strangers
             .map(|Given { name, protocol, address, .. }| {
                 format!("{name} passes {protocol} {address}, which is not in `listen`: nobody is answered there: add it to `listen`, or take it out of {name}")
             })
             .collect();
-        for address in listen {
-            for protocol in [Protocol::Udp, Protocol::Tcp] {
-                let is_it = |one: &Given| (one.protocol, one.address) == (protocol, *address);
-                if !self.0.iter().any(is_it) {
-                    lines.push(format!(
-                        "{protocol} {address} of `listen` is not passed by {}: it is opened here, and what waits there is lost at a restart: add it to {}",
-                        any.name, any.name
-                    ));
-                }
+        for (protocol, address) in awaited {
+            let is_it = |one: &Given| (one.protocol, one.address) == (protocol, address);
+            if !self.0.iter().any(is_it) {
+                lines.push(format!(
+                    "{protocol} {address} of `listen` is not passed by {}: it is opened here, and what waits there is lost at a restart: add it to {}",
+                    any.name, any.name
+                ));
             }
         }
         lines

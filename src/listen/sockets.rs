@@ -18,6 +18,15 @@ pub struct Bound {
     pub streams: Vec<TcpListener>,
 }
 
+/// The listeners of one address where TLS is spoken: nothing else is heard there.
+#[derive(Debug)]
+pub struct BoundTls {
+    /// Where they really stand, the port that the kernel chose included.
+    pub address: SocketAddr,
+    /// Those that were passed to us, or our own.
+    pub streams: Vec<TcpListener>,
+}
+
 /// Where a worker hears datagrams of clients.
 #[derive(Debug)]
 pub struct Ear {
@@ -82,9 +91,7 @@ pub fn is_awaited(address: SocketAddr) -> bool {
 /// # Errors
 /// See [`BindError`].
 pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<Bound, BindError> {
-    if (1..1024).contains(&address.port()) {
-        super::rights::take_up_low_ports();
-    }
+    take_up_rights(address);
     let mut left = CHOICES;
     loop {
         match try_bind(address, workers, passed) {
@@ -95,15 +102,51 @@ pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<
     }
 }
 
+/// The same for TLS.
+///
+/// # Errors
+/// See [`BindError`].
+pub fn bind_tls(address: SocketAddr, passed: &mut Passed) -> Result<BoundTls, BindError> {
+    take_up_rights(address);
+    let fail = |error| refused(address, "TCP", error);
+    let mut streams = passed.streams(address);
+    let mut chosen = address;
+    if streams.is_empty() {
+        let listener = hear(address).map_err(fail)?;
+        chosen = local_address(&listener).map_err(fail)?;
+        streams.push(listener.into());
+    }
+    Ok(BoundTls {
+        address: chosen,
+        streams,
+    })
+}
+
+fn take_up_rights(address: SocketAddr) {
+    if (1..1024).contains(&address.port()) {
+        super::rights::take_up_low_ports();
+    }
+}
+
+/// What an error of the kernel means for an address.
+fn refused(address: SocketAddr, protocol: &'static str, error: io::Error) -> BindError {
+    match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => BindError::Busy(address, protocol),
+        Some(libc::EAFNOSUPPORT) => BindError::NoSuchFamily(address),
+        Some(libc::EADDRNOTAVAIL) if !has_family(address) => BindError::NoSuchFamily(address),
+        _ => BindError::Other(address, error),
+    }
+}
+
+/// A listener for connections.
+fn hear(address: SocketAddr) -> io::Result<Socket> {
+    let listener = open(address, Type::STREAM, Share::Alone)?;
+    listener.listen(BACKLOG)?;
+    Ok(listener)
+}
+
 fn try_bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<Bound, BindError> {
-    let fail = |protocol: &'static str| {
-        move |error: io::Error| match error.raw_os_error() {
-            Some(libc::EADDRINUSE) => BindError::Busy(address, protocol),
-            Some(libc::EAFNOSUPPORT) => BindError::NoSuchFamily(address),
-            Some(libc::EADDRNOTAVAIL) if !has_family(address) => BindError::NoSuchFamily(address),
-            _ => BindError::Other(address, error),
-        }
-    };
+    let fail = |protocol| move |error| refused(address, protocol, error);
     let mut datagrams = Vec::new();
     for socket in passed.datagrams(address) {
         datagrams.push(share(&socket, address, workers).map_err(fail("UDP"))?);
@@ -116,9 +159,7 @@ fn try_bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<
         chosen = local_address(&alone).map_err(fail("UDP"))?;
     }
     if streams.is_empty() {
-        let listener = open(chosen, Type::STREAM, Share::Alone).map_err(fail("TCP"))?;
-        listener.listen(BACKLOG).map_err(fail("TCP"))?;
-        streams.push(listener.into());
+        streams.push(hear(chosen).map_err(fail("TCP"))?.into());
     }
     if datagrams.is_empty() {
         datagrams.push(each_its_own(chosen, workers).map_err(fail("UDP"))?);

@@ -1,4 +1,4 @@
-//! Hears clients over TCP.
+//! Hears clients over TCP, and over TLS.
 //!
 //! One task for each connection. Queries are handed out as they come and answered in whatever
 //! order answers are ready (RFC 7766 §6.2.1.1); replies that are ready together leave in one
@@ -10,15 +10,16 @@
 
 use super::connections::{Connections, Finished, Place};
 use super::frame::{Inbox, Outbox};
+use super::tls::{Opening, Tls};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A message of a client, and where it came from.
 #[derive(Clone, Copy, Debug)]
@@ -79,19 +80,23 @@ const EMPTY_MESSAGES: usize = 16;
 /// How long to wait when no connection can be accepted, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` turns true, and then until what is in flight is finished or 3 s are over.
+/// How long a client may take to hear that it is over.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves until `stop` turns true, and then until what is in flight is finished or 3 s are over. With `tls`, over TLS alone.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     service: Arc<Service>,
     connections: Arc<Connections>,
     stop: watch::Receiver<bool>,
 ) {
-    serve_within(LIMITS, listener, service, connections, stop).await;
+    serve_within(LIMITS, (listener, tls), service, connections, stop).await;
 }
 
 async fn serve_within(
     limits: Limits,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Arc<Tls>>),
     service: Arc<Service>,
     connections: Arc<Connections>,
     mut stop: watch::Receiver<bool>,
@@ -113,7 +118,14 @@ async fn serve_within(
                     && let Ok(local) = stream.local_addr()
                 {
                     let talk = Talk::new(limits, peer, local, service.clone(), place);
-                    tasks.spawn(carry(stream, talk, stop.clone()));
+                    let stop = stop.clone();
+                    match &tls {
+                        None => tasks.spawn(carry(stream, talk, stop)),
+                        Some(tls) => {
+                            let opening = tls.begin(connections.most() / 2);
+                            tasks.spawn(carry_tls((stream, opening), Arc::clone(tls), talk, stop))
+                        }
+                    };
                 }
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -128,30 +140,29 @@ async fn serve_within(
 async fn carry(
     mut stream: TcpStream,
     mut talk: Talk,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (reader, writer) = stream.split();
+    talk.carry(reader, writer, stop).await
+}
+
+/// The same over TLS; the first octet is the handshake's.
+async fn carry_tls(
+    (stream, opening): (TcpStream, Opening),
+    tls: Arc<Tls>,
+    mut talk: Talk,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let (mut reader, mut writer) = stream.split();
-    loop {
-        // Asked first, so that nothing is read once we stop: the workers end when no connection is left.
-        if *stop.borrow() && talk.end_by.is_none() {
-            talk.end();
-        }
-        talk.hand_out();
-        if talk.is_over() {
-            return Ok(());
-        }
-        let (may_read, may_write) = (talk.may_read(), !talk.outbox.unsent().is_empty());
-        let (deadline, stopping) = (talk.deadline(), talk.end_by.is_some());
-        tokio::select! {
-            read = reader.read_buf(talk.inbox.room()), if may_read => talk.has_read(read?),
-            written = writer.write(talk.outbox.unsent()), if may_write => talk.has_written(written?),
-            // There is always a sender: our own place among the connections.
-            Some(finished) = talk.place.finished.recv() => talk.take(finished),
-            _ = stop.wait_for(|&stop| stop), if !stopping => talk.end(),
-            () = sleep_until(deadline) => return Ok(()),
-        }
-    }
+    let Some(stream) = tls.accept(stream, opening, &mut stop).await else {
+        return Ok(());
+    };
+    talk.active = now();
+    let (reader, mut writer) = tokio::io::split(stream);
+    talk.carry(reader, &mut writer, stop).await?;
+    // The client learns that nothing was cut off (close_notify, RFC 8446 §6.1).
+    timeout(FAREWELL, writer.shutdown()).await?
 }
 
 /// Where a connection stands; it knows when to read, when to give up, and no socket.
@@ -175,6 +186,8 @@ struct Talk {
     message_since: Option<Instant>,
     /// When the client last took something, or there was first something to take.
     unsent_since: Instant,
+    /// Nothing written waits to be encrypted or sent.
+    flushed: bool,
 }
 
 impl Talk {
@@ -201,6 +214,36 @@ impl Talk {
             active: now,
             message_since: None,
             unsent_since: now,
+            flushed: true,
+        }
+    }
+
+    /// Carries messages until it is over.
+    async fn carry(
+        &mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        loop {
+            // Asked first, so that nothing is read once we stop: the workers end when no connection is left.
+            if *stop.borrow() && self.end_by.is_none() {
+                self.end();
+            }
+            self.hand_out();
+            if self.is_over() {
+                return Ok(());
+            }
+            let (may_read, may_send) = (self.may_read(), self.owes());
+            let (deadline, stopping) = (self.deadline(), self.end_by.is_some());
+            tokio::select! {
+                read = reader.read_buf(self.inbox.room()), if may_read => self.has_read(read)?,
+                sent = send(&mut writer, self.outbox.unsent()), if may_send => self.has_sent(sent?),
+                // There is always a sender: our own place among the connections.
+                Some(finished) = self.place.finished.recv() => self.take(finished),
+                _ = stop.wait_for(|&stop| stop), if !stopping => self.end(),
+                () = sleep_until(deadline) => return self.give_up(),
+            }
         }
     }
 
@@ -246,15 +289,14 @@ impl Talk {
 
     fn is_over(&self) -> bool {
         let unsent = self.outbox.unsent().len();
-        let finished = self.ended && self.in_flight == 0 && unsent == 0;
+        let finished = self.ended && self.in_flight == 0 && !self.owes();
         finished || unsent > self.limits.abandoned || self.empty_messages > EMPTY_MESSAGES
     }
 
     /// When to give up, if nothing happens before.
     fn deadline(&self) -> Instant {
-        let unsent = !self.outbox.unsent().is_empty();
         let quiet = match self.message_since {
-            _ if unsent => self.unsent_since + self.limits.write,
+            _ if self.owes() => self.unsent_since + self.limits.write,
             Some(since) => since + self.limits.message,
             None if self.in_flight > 0 => self.active + self.limits.lost,
             None => self.active + self.limits.idle,
@@ -262,16 +304,27 @@ impl Talk {
         self.end_by.map_or(quiet, |end| end.min(quiet))
     }
 
-    fn has_read(&mut self, count: usize) {
-        if count == 0 {
-            self.ended = true;
+    fn has_read(&mut self, read: io::Result<usize>) -> io::Result<()> {
+        match read {
+            Ok(0) => self.ended = true,
+            // Over TLS, without a farewell: it may still want its answers.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
+            Ok(_) => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
-    fn has_written(&mut self, count: usize) {
+    fn has_sent(&mut self, count: usize) {
+        self.flushed = self.outbox.unsent().is_empty();
         self.outbox.advance(count);
         self.unsent_since = now();
         self.active = self.unsent_since;
+    }
+
+    /// Whether there is anything to write or to flush.
+    fn owes(&self) -> bool {
+        !(self.flushed && self.outbox.unsent().is_empty())
     }
 
     /// Takes what is finished, and whatever else is by now, so that it leaves together.
@@ -287,11 +340,28 @@ impl Talk {
         self.active = now();
     }
 
+    /// A client that was only quiet is owed nothing.
+    fn give_up(&self) -> io::Result<()> {
+        if self.in_flight == 0 && !self.owes() {
+            return Ok(());
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
     /// Hears no more; what is in flight has a while to come back.
     fn end(&mut self) {
         self.ended = true;
         self.end_by = Some(now() + self.limits.grace);
     }
+}
+
+/// Writes as much as goes; where nothing is left, flushes what TLS holds back.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8]) -> io::Result<usize> {
+    if unsent.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    writer.write(unsent).await
 }
 
 fn push(outbox: &mut Outbox, unsent_since: &mut Instant, reply: &[u8]) {

@@ -157,6 +157,7 @@ impl Worker {
             let client = Client {
                 address,
                 transport: Transport::Datagram,
+                is_encrypted: false,
             };
             parts.counter.query(metrics::Transport::Udp);
             let reply = outbound.next(socket.as_fd());

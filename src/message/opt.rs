@@ -14,6 +14,8 @@ pub(super) struct Opt<'a> {
     pub(super) dnssec_ok: bool,
     /// Of a stream, told to a client that asked (RFC 7828).
     pub(super) idle: Option<u16>,
+    /// Zeros at its end, where they are wanted (RFC 7830).
+    pub(super) padding: Option<u16>,
     pub(super) own: Option<OwnEde<'a>>,
     pub(super) upstream: &'a [Ede],
 }
@@ -23,6 +25,16 @@ impl Opt<'_> {
     const FIXED: usize = 11;
     /// Code and length of an option, then the two octets that every one of ours begins with.
     const OPTION: usize = 6;
+    /// Code and length of the padding.
+    const PADDING: usize = 4;
+
+    /// Pads a message that is `length` octets long with this record, which stands at its end, to whole blocks.
+    pub(super) fn padded(mut self, length: usize) -> Self {
+        let bare = length + Self::PADDING;
+        let whole = bare.next_multiple_of(BLOCK).min(usize::from(u16::MAX));
+        self.padding = whole.checked_sub(bare).map(|zeros| zeros as u16);
+        self
+    }
 
     /// Our own extended error comes first: it says why the reply is what it is.
     fn errors(&self) -> impl Iterator<Item = (u16, &str)> {
@@ -42,7 +54,10 @@ impl Opt<'_> {
             .errors()
             .map(|(_, text)| Self::OPTION + text.len())
             .sum();
-        Self::FIXED + errors + self.idle.map_or(0, |_| Self::OPTION)
+        let padding = self
+            .padding
+            .map_or(0, |zeros| Self::PADDING + usize::from(zeros));
+        Self::FIXED + errors + self.idle.map_or(0, |_| Self::OPTION) + padding
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -63,8 +78,15 @@ impl Opt<'_> {
         if let Some(idle) = self.idle {
             push_words([option::KEEPALIVE, 2, idle], out);
         }
+        if let Some(zeros) = self.padding {
+            push_words([option::PADDING, zeros], out);
+            out.resize(out.len() + usize::from(zeros), 0);
+        }
     }
 }
+
+/// Encrypted replies are padded to a multiple of so many octets (RFC 8467 §4.1).
+const BLOCK: usize = 468;
 
 /// At most 64 octets of the ASCII that `text` begins with.
 fn ascii_start(text: &str) -> &str {

@@ -29,6 +29,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client asks how long its stream may idle (RFC 7828).
     pub keepalive: bool,
+    /// The client padded its query, and wants a padded reply (RFC 7830).
+    pub padded: bool,
 }
 
 /// A well-formed query of a client, read in place.
@@ -221,11 +223,13 @@ fn find_opt(bytes: &[u8], mut at: usize, others: u32, additionals: u16) -> Optio
         if found.is_some() || number < others || fixed != start + 1 {
             return None;
         }
+        let asked = options(rdata)?;
         found = Some(Opt {
             edns: Edns {
                 udp_payload: u16::from_be_bytes([size_high, size_low]),
                 dnssec_ok: u16::from_be_bytes([flags_high, flags_low]) & flag::DO != 0,
-                keepalive: asks_keepalive(rdata)?,
+                keepalive: asked.keepalive,
+                padded: asked.padding,
             },
             version,
         });
@@ -233,22 +237,30 @@ fn find_opt(bytes: &[u8], mut at: usize, others: u32, additionals: u16) -> Optio
     Some(found)
 }
 
-/// Walks the options of an OPT: is tcp-keepalive among them? None: one runs past the end, or is a broken cookie.
-fn asks_keepalive(mut options: &[u8]) -> Option<bool> {
-    let mut keepalive = false;
+/// Options of a query that a reply goes by.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    keepalive: bool,
+    padding: bool,
+}
+
+/// Walks the options of an OPT. None: one runs past the end, or is a broken cookie.
+fn options(mut options: &[u8]) -> Option<Wanted> {
+    let mut wanted = Wanted::default();
     while !options.is_empty() {
         let (&[code_high, code_low, length_high, length_low], rest) =
             options.split_first_chunk::<4>()?;
         let length = usize::from(u16::from_be_bytes([length_high, length_low]));
         (_, options) = rest.split_at_checked(length)?;
         match u16::from_be_bytes([code_high, code_low]) {
-            option::KEEPALIVE => keepalive = true,
+            option::KEEPALIVE => wanted.keepalive = true,
+            option::PADDING => wanted.padding = true,
             // RFC 7873 §5.2.2: 8 octets of the client, alone or with 8 to 32 of a server.
             option::COOKIE if length != 8 && !(16..=40).contains(&length) => return None,
             _ => {}
         }
     }
-    Some(keepalive)
+    Some(wanted)
 }
 
 /// How a question is put to an upstream.

@@ -84,6 +84,8 @@ pub enum Room {
     Stream {
         /// How long it may idle, in units of 100 ms: told if the client asked.
         idle: u16,
+        /// Nobody between reads it: what the client padded is padded.
+        is_encrypted: bool,
     },
 }
 
@@ -147,13 +149,19 @@ pub fn write_reply(
         rcode,
         dnssec_ok: edns.dnssec_ok,
         idle: match room {
-            Room::Stream { idle } if edns.keepalive => Some(idle),
+            Room::Stream { idle, .. } if edns.keepalive => Some(idle),
             _ => None,
         },
+        padding: None,
         own,
         upstream: answer.map_or(&[], Answer::extended_errors),
     });
-    let (records, opt, truncated) = fit(records, opt, room.left(query));
+    let (records, mut opt, truncated) = fit(records, opt, room.left(query));
+    if matches!((room, query.edns), (Room::Stream { is_encrypted: true, .. }, Some(edns)) if edns.padded)
+    {
+        let before = query.question_end + records.octets.len();
+        opt = opt.map(|opt| opt.padded(before + opt.length()));
+    }
 
     let authentic = answer.is_some_and(Answer::is_authentic);
     let flags = flag::those([

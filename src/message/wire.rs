@@ -35,6 +35,8 @@ pub(super) mod option {
     pub(in crate::message) const COOKIE: u16 = 10;
     /// How long a stream may idle (RFC 7828 §3.1).
     pub(in crate::message) const KEEPALIVE: u16 = 11;
+    /// Zeros that hide how long a message is (RFC 7830 §3).
+    pub(in crate::message) const PADDING: u16 = 12;
     /// Extended errors (RFC 8914 §2).
     pub(in crate::message) const EXTENDED_ERROR: u16 = 15;
 }

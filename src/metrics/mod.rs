@@ -11,7 +11,7 @@ mod page;
 mod rules;
 mod table;
 
-pub use page::{Gauges, Probed, Probes, Upstream, render};
+pub use page::{Gauges, Probed, Probes, Tls, Upstream, render};
 pub use rules::Rules;
 pub use table::{Kind, Metric, TABLE};
 
@@ -109,17 +109,20 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream over TLS (RFC 7858).
+    Dot,
 }
 
 impl Transport {
     const COUNT: usize = Self::ALL.len();
-    const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+    const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Dot];
 
     /// The value of the `transport` label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Dot => "dot",
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Gauges {
     pub stream_connections: u64,
     /// Stream connections refused because of a cap, ever.
     pub stream_refused: u64,
+    /// What happens where clients are heard over TLS.
+    pub tls: Tls,
     /// Times a configuration was read again and taken, ever.
     pub reloads_succeeded: u64,
     /// Times it was read again and refused, ever.
@@ -68,6 +70,21 @@ pub struct Probed {
     pub healed: u64,
     /// Retries of clients, ever.
     pub retries: u64,
+}
+
+/// Handshakes of clients, and the certificate that they see.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tls {
+    /// Handshakes that came to their end, ever.
+    pub succeeded: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that were too slow, or had to make room.
+    pub dropped: u64,
+    /// Times another certificate was taken, and refused.
+    pub reloads: [u64; 2],
+    /// Whether the files hold what clients see.
+    pub last_reload_successful: bool,
 }
 
 /// What is known of one upstream.

@@ -81,6 +81,12 @@ pub const TABLE: &[Metric] = &[
         help: "Stream connections of clients open now", samples: |scrape| number(scrape.gauges.stream_connections) },
     Metric { name: "unsix_stream_refused_total", kind: Counter, labels: &[],
         help: "Stream connections refused because of a cap", samples: |scrape| number(scrape.gauges.stream_refused) },
+    Metric { name: "unsix_tls_handshakes_total", kind: Counter, labels: &["result"],
+        help: "TLS handshakes of clients; dropped are those that were too slow, or had to make room for others", samples: handshakes },
+    Metric { name: "unsix_tls_certificate_reloads_total", kind: Counter, labels: &["result"],
+        help: "Times the files of `tls` were read again because they had changed", samples: certificate_reloads },
+    Metric { name: "unsix_tls_certificate_last_reload_successful", kind: Gauge, labels: &[],
+        help: "0 while those files hold no pair that fits and an older one is shown", samples: certificate_state },
     Metric { name: "unsix_config_reloads_total", kind: Counter, labels: &["result"],
         help: "Times the configuration was read again", samples: reloads },
     Metric { name: "unsix_config_last_reload_successful", kind: Gauge, labels: &[],
@@ -192,9 +198,34 @@ fn upstream_rtt(scrape: &Scrape) -> Vec<Sample> {
         .collect()
 }
 
-fn reloads(scrape: &Scrape) -> Vec<Sample> {
+fn handshakes(scrape: &Scrape) -> Vec<Sample> {
+    let tls = &scrape.gauges.tls;
     vec![
-        Sample::count(&["success"], scrape.gauges.reloads_succeeded),
-        Sample::count(&["failure"], scrape.gauges.reloads_failed),
+        Sample::count(&["success"], tls.succeeded),
+        Sample::count(&["failure"], tls.failed),
+        Sample::count(&["dropped"], tls.dropped),
+    ]
+}
+
+fn certificate_reloads(scrape: &Scrape) -> Vec<Sample> {
+    let [succeeded, failed] = scrape.gauges.tls.reloads;
+    results(succeeded, failed)
+}
+
+fn certificate_state(scrape: &Scrape) -> Vec<Sample> {
+    number(u64::from(scrape.gauges.tls.last_reload_successful))
+}
+
+fn reloads(scrape: &Scrape) -> Vec<Sample> {
+    results(
+        scrape.gauges.reloads_succeeded,
+        scrape.gauges.reloads_failed,
+    )
+}
+
+fn results(succeeded: u64, failed: u64) -> Vec<Sample> {
+    vec![
+        Sample::count(&["success"], succeeded),
+        Sample::count(&["failure"], failed),
     ]
 }

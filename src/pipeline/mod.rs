@@ -77,6 +77,8 @@ pub struct Client {
     pub address: IpAddr,
     /// How the query came, and the reply will go.
     pub transport: Transport,
+    /// Whether nobody between can read either.
+    pub is_encrypted: bool,
 }
 
 /// Where a reply goes.

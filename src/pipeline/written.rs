@@ -157,7 +157,10 @@ pub(super) fn room(to: Audience<'_>) -> Room {
         Transport::Datagram => Room::Datagram {
             max_udp: to.settings.max_udp,
         },
-        Transport::Stream => Room::Stream { idle: IDLE },
+        Transport::Stream => Room::Stream {
+            idle: IDLE,
+            is_encrypted: to.client.is_encrypted,
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients: over UDP, with a socket each, and over TCP.
+//! Clients: over UDP, with a socket each, over TCP, and over TLS (see `tls`).
 
 use super::wire;
 use std::io::{Read, Write};
@@ -58,8 +58,8 @@ pub(crate) fn ask(server: SocketAddr, name: &str, kind: u16) -> Vec<u8> {
 }
 
 /// A connection of a client.
-pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Connection<S = TcpStream> {
+    pub(crate) stream: S,
 }
 
 impl Connection {
@@ -69,6 +69,12 @@ impl Connection {
         Self { stream }
     }
 
+    pub(crate) fn end_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
     /// Sends queries in one go. That the server has closed is found out by [`Self::receive`].
     pub(crate) fn send(&mut self, queries: &[Vec<u8>]) {
         let mut octets = Vec::new();
@@ -91,10 +97,6 @@ impl Connection {
     #[track_caller]
     pub(crate) fn ask(&mut self, query: Vec<u8>) -> Vec<u8> {
         self.send(&[query]);
-        self.receive().expect("a reply over TCP")
-    }
-
-    pub(crate) fn end_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.receive().expect("a reply on the connection")
     }
 }

@@ -13,6 +13,7 @@
     reason = "what cannot be had here ends the test"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod client;
 pub(crate) mod files;
 pub(crate) mod host;

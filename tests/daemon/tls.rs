@@ -1,12 +1,14 @@
-//! A TLS server with a certificate of its own, and one that takes connections and says nothing.
+//! A TLS server with a certificate of its own, one that takes connections and says nothing, and clients over TLS.
 
+use super::client::Connection;
 use super::files::Folder;
 use rcgen::generate_simple_self_signed;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -65,4 +67,33 @@ pub(crate) fn tarpit(address: &str) -> TcpListener {
     socket.bind(&address.into()).unwrap();
     socket.listen(128).unwrap();
     socket.into()
+}
+
+/// TLS over TCP.
+pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
+
+impl Connection<Secured> {
+    /// Connects and shakes hands with a server that must have this name.
+    pub(crate) fn secured(
+        server: SocketAddr,
+        name: &str,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        Self::over(Connection::to(server).stream, name, config)
+    }
+
+    /// Shakes hands on this connection.
+    pub(crate) fn over(
+        mut stream: TcpStream,
+        name: &str,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        let stream = StreamOwned::new(tls, stream);
+        Ok(Self { stream })
+    }
 }

@@ -110,6 +110,7 @@ impl Query {
             client: Client {
                 address: IpAddr::from(client),
                 transport: Transport::Datagram,
+                is_encrypted: false,
             },
         }
     }
@@ -256,7 +257,11 @@ fn client(random: &mut StdRng) -> Client {
     let transport = *[Transport::Datagram, Transport::Datagram, Transport::Stream]
         .choose(random)
         .unwrap();
-    Client { address, transport }
+    Client {
+        address,
+        transport,
+        is_encrypted: false,
+    }
 }
 
 /// Outside `access`.

@@ -6,8 +6,16 @@
 //! program or a right, the test is ignored and its name says why; where `CI` is set, a program that could be
 //! installed is a failure instead, so that nothing is skipped in silence.
 
+#[path = "../daemon/authority.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "clients here are programs; what cannot be made ends the test"
+)]
+mod authority;
 mod bytes;
 mod clients;
+mod encrypted;
 mod forwarders;
 mod hour;
 mod namespace;
@@ -42,6 +50,10 @@ const TESTS: &[Test] = &[
     Test { name: "what_no_datagram_takes_comes_whole_over_tcp", needs: &[], run: bytes::large, alone: false },
     Test { name: "kdig_gets_what_the_rule_leaves", needs: &[KDIG], run: clients::kdig_sees_the_rule, alone: false },
     Test { name: "kdig_speaks_every_transport_and_size", needs: &[KDIG], run: clients::kdig_varies, alone: false },
+    Test { name: "kdig_asks_over_tls_whom_it_trusts", needs: &[KDIG], run: encrypted::kdig, alone: false },
+    Test { name: "openssl_finds_tls_of_today", needs: &[OPENSSL], run: encrypted::openssl, alone: false },
+    Test { name: "dnsperf_loses_nothing_over_tls", needs: &[DNSPERF], run: encrypted::dnsperf, alone: false },
+    Test { name: "unbound_forwards_over_tls_whom_it_trusts", needs: &[KDIG], run: encrypted::unbound, alone: false },
     Test { name: "dig_is_told_why", needs: &[DIG], run: clients::dig_is_told_why, alone: false },
     Test { name: "dnspython_finds_nothing_wrong", needs: &[Need::Dnspython], run: clients::dnspython, alone: false },
     Test { name: "getaddrinfo_of_glibc_gives_ipv4_only", needs: &[GETENT, IP, UNSHARE, Need::Namespaces], run: clients::glibc, alone: true },
@@ -57,6 +69,8 @@ const KDIG: Need = Need::Program("kdig", "knot-dnsutils");
 const DIG: Need = Need::Program("dig", "bind9-dnsutils");
 const GETENT: Need = Need::Program("getent", "libc-bin");
 const IP: Need = Need::Program("ip", "iproute2");
+const DNSPERF: Need = Need::Program("dnsperf", "dnsperf");
+const OPENSSL: Need = Need::Program("openssl", "openssl");
 const MUSL: Need = Need::Program("musl-gcc", "musl-tools");
 const UNSHARE: Need = Need::Program("unshare", "util-linux");
 

@@ -171,6 +171,7 @@ impl World {
         let client = Client {
             address: query.client,
             transport,
+            is_encrypted: false,
         };
         let (driver, awaited) = (query.driver - 1, query.reply.is_some());
         let waiting = Waiting {

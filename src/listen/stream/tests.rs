@@ -50,7 +50,7 @@ impl Server {
         });
         let served = tokio::spawn(serve_within(
             limits,
-            listener,
+            (listener, None),
             service,
             connections.clone(),
             stopped,

@@ -61,6 +61,7 @@ fn the_opt_is_read_wherever_it_stands_among_the_additional() {
             udp_payload: 4096,
             dnssec_ok: true,
             keepalive: true,
+            padded: false,
         };
         assert_eq!(query.edns, Some(edns));
         assert!(query.question.dnssec_ok);

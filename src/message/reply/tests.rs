@@ -156,7 +156,10 @@ fn what_does_not_fit_is_cut_between_records() {
         answer: &answer,
         ttl: FRESH,
     };
-    let stream = Room::Stream { idle: 0 };
+    let stream = Room::Stream {
+        idle: 0,
+        is_encrypted: false,
+    };
     #[rustfmt::skip]
     let cases = [
         ("512 without OPT",               plain(0),               DATAGRAM,                         4, true),
@@ -194,8 +197,12 @@ fn the_opt_is_ours() {
     ]
     .concat();
     let both = [errors.clone(), vec![0, 11, 0, 2, 0, 100]].concat();
-    let stream = Room::Stream { idle: 100 };
+    let stream = Room::Stream {
+        idle: 100,
+        is_encrypted: false,
+    };
     let keepalive = b"\0\x0b\0\0";
+    let padding = b"\0\x0c\0\x03\0\0\0";
     let unknown = b"\0\x03\0\0\0\x08\0\x04\0\x01\0\0";
     #[rustfmt::skip]
     let cases = [
@@ -204,6 +211,7 @@ fn the_opt_is_ours() {
         ("options not echoed",            with_opt(4096, 0, unknown),    DATAGRAM, opt(1232, 0, 0, &errors)),
         ("keepalive on a stream",         with_opt(4096, 0, keepalive),  stream,   opt(1232, 0, 0, &both)),
         ("not unless asked for",          with_opt(4096, 0, &[]),        stream,   opt(1232, 0, 0, &errors)),
+        ("padding not in clear text",      with_opt(4096, 0, padding),    stream,   opt(1232, 0, 0, &errors)),
         ("RFC 7828: never in a datagram", with_opt(4096, 0, keepalive),  DATAGRAM, opt(1232, 0, 0, &errors)),
     ];
     for (why, query, room, want) in cases {
@@ -286,5 +294,28 @@ fn a_packet_that_is_no_query_gets_its_due() {
         let fault = Query::peek(&packet).unwrap_err();
         let replied = write_fault(&packet, fault, &mut out);
         assert_eq!(replied.then_some(out), want, "{why}");
+    }
+}
+
+#[test]
+fn encrypted_replies_are_padded_for_those_who_pad() {
+    let room = Room::Stream {
+        idle: 100,
+        is_encrypted: true,
+    };
+    let padding = b"\0\x0c\0\x03\0\0\0";
+    let both = [&padding[..], b"\0\x0b\0\0"].concat();
+    for count in [0, 1, 20, 40, 2000] {
+        let answer = answer(0x8180, &vec![txt(60, 10); count], &[]);
+        let body = Body::Answer {
+            answer: &answer,
+            ttl: FRESH,
+        };
+        let bare = reply(&with_opt(4096, 0, &[]), &body, None, room);
+        for (options, more) in [(&padding[..], 4), (&both, 10)] {
+            let reply = reply(&with_opt(4096, 0, options), &body, None, room);
+            assert_eq!(reply.len(), (bare.len() + more).next_multiple_of(468));
+            assert!(reply.len() == bare.len() + more || reply.last() == Some(&0));
+        }
     }
 }

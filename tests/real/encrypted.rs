@@ -1,0 +1,173 @@
+//! DNS over TLS as kdig, openssl, dnsperf and unbound speak it to us.
+
+use crate::Fallible;
+use crate::authority::Authority;
+use crate::clients::{ask, holds};
+use crate::needs::find;
+use crate::process::{Folder, command, run};
+use crate::servers::{Server, Unsix, World};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "dns.example";
+const FORWARDING: &str = include_str!("config/forwarding.conf");
+
+/// unsix with a listener over TLS, and the file by which clients trust it.
+struct Encrypted {
+    unsix: Unsix,
+    at: SocketAddr,
+    ca: PathBuf,
+    folder: Folder,
+}
+
+impl Encrypted {
+    fn start(world: &World) -> Fallible<Self> {
+        let (folder, authority) = (Folder::new()?, Authority::new());
+        let (certificate, key) = authority.issue(&[NAME]);
+        let certificate = folder.write("cert.pem", &certificate)?;
+        let key = folder.write("key.pem", &key)?;
+        let tls = format!(
+            "tls: {{certificate: {}, key: {}}}",
+            certificate.display(),
+            key.display()
+        );
+        let program = command(Path::new(env!("CARGO_BIN_EXE_unsix")));
+        let listen = "127.0.0.1:0\", \"tls://127.0.0.1:0";
+        let unsix = Unsix::start_as(program, listen, world.resolver()?, &tls)?;
+        let said = unsix.said();
+        let at = said.split("listening over TLS address=").nth(1);
+        let at = at.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        Ok(Self {
+            unsix,
+            at: at.ok_or_else(|| format!("where is TLS?\n{said}"))?,
+            ca: folder.write("ca.pem", &authority.pem)?,
+            folder,
+        })
+    }
+}
+
+/// Strict by CA and name, many questions on one connection, padded both ways.
+pub(crate) fn kdig(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world)?;
+    let trusting = |name: &str, words: &str| {
+        let ca = us.ca.display();
+        ask(
+            "kdig",
+            us.at,
+            &format!("+tls-ca={ca} +tls-hostname={name} {words}"),
+        )
+    };
+    let reply = trusting(NAME, "registry-1.docker.io AAAA")?;
+    let all = [
+        "(TLS",
+        "NOERROR",
+        "ANSWER: 0",
+        "EDE: 17 (Filtered): 'docker-hub'",
+        "PADDING",
+    ];
+    holds(&reply, &all, &["WARNING", "2600:"]);
+    let many = "+keepopen registry-1.docker.io A quay.io AAAA big.odd.example TXT";
+    let all = [
+        "ANSWER: 3",
+        "44.208.254.194",
+        "2600:1f18:483:",
+        "ANSWER: 16",
+        "(TLS",
+    ];
+    holds(&trusting(NAME, many)?, &all, &["WARNING"]);
+    let queries = us.unsix.metric("unsix_queries_total{transport=\"dot\"}")?;
+    assert_eq!(queries, 4);
+    let refused = trusting("dns.other.example", "quay.io AAAA").expect_err("it is refused");
+    holds(&refused, &["WARNING"], &["ANSWER:"]);
+    let stranger = us.folder.write("other.pem", &Authority::new().pem)?;
+    let words = format!(
+        "+tls-ca={} +tls-hostname={NAME} quay.io AAAA",
+        stranger.display()
+    );
+    let refused = ask("kdig", us.at, &words).expect_err("it is refused");
+    holds(&refused, &["WARNING"], &["ANSWER:"]);
+    assert_eq!(
+        us.unsix.metric("unsix_queries_total{transport=\"dot\"}")?,
+        4
+    );
+    Ok(())
+}
+
+/// Versions and protocols as another library sees them.
+pub(crate) fn openssl(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world)?;
+    let connect = |words: &str| {
+        let mut openssl = command(&find("openssl").ok_or("no openssl")?);
+        openssl.args(["s_client", "-connect", &us.at.to_string(), "-CAfile"]);
+        openssl.arg(&us.ca);
+        openssl.args(["-verify_return_error", "-verify_hostname"]);
+        run(openssl.args(words.split_whitespace()), 20)
+    };
+    for version in ["-tls1_2", "-tls1_3"] {
+        let said = connect(&format!("{NAME} {version} -alpn dot"))?;
+        let all = [
+            "Verification: OK",
+            "ALPN protocol: dot",
+            "Verified peername: dns.example",
+        ];
+        holds(&said, &all, &["Max Early Data: 1"]);
+        holds(
+            &connect(&format!("{NAME} {version}"))?,
+            &["Verification: OK"],
+            &[],
+        );
+    }
+    let said = connect("dns.other.example -tls1_3").expect_err("it is refused");
+    holds(&said, &["hostname mismatch"], &[]);
+    let said =
+        connect(&format!("{NAME} -tls1_1 -cipher DEFAULT@SECLEVEL=0")).expect_err("it is refused");
+    holds(&said, &["alert", "Cipher is (NONE)"], &[]);
+    Ok(())
+}
+
+/// Load over a few connections: nothing is lost.
+pub(crate) fn dnsperf(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world)?;
+    let names =
+        "registry-1.docker.io A\nregistry-1.docker.io AAAA\nquay.io AAAA\nhub.docker.com A\n";
+    let questions = us.folder.write("questions", names)?;
+    let mut dnsperf = command(&find("dnsperf").ok_or("no dnsperf")?);
+    dnsperf.args(["-m", "dot", "-s", "127.0.0.1", "-c", "8", "-l", "2", "-p"]);
+    dnsperf
+        .arg(us.at.port().to_string())
+        .arg("-d")
+        .arg(questions);
+    let said = run(&mut dnsperf, 30)?;
+    println!("{said}");
+    holds(
+        &said,
+        &["Queries lost:         0 (0.00%)", "NOERROR"],
+        &["SERVFAIL"],
+    );
+    Ok(())
+}
+
+/// unbound forwards to us over TLS, and to nobody that it cannot trust.
+pub(crate) fn unbound(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world)?;
+    let forwarding = |name: &str| {
+        let ca = format!("server:\n    tls-cert-bundle: \"{}\"", us.ca.display());
+        let template = FORWARDING.replace("{upstream}", &format!("{{upstream}}#{name}"));
+        template.replacen("server:", &ca, 1) + "\n    forward-tls-upstream: yes\n"
+    };
+    let client = Server::unbound(&forwarding(NAME), us.at)?;
+    let reply = ask("kdig", client.address, "registry-1.docker.io A")?;
+    holds(&reply, &["NOERROR", "44.208.254.194"], &[]);
+    let reply = ask("kdig", client.address, "registry-1.docker.io AAAA")?;
+    holds(&reply, &["NOERROR", "ANSWER: 0", "SOA"], &["2600:"]);
+    let asked = us.unsix.metric("unsix_queries_total{transport=\"dot\"}")?;
+    assert!(asked >= 2, "{asked}");
+    assert_eq!(
+        us.unsix.metric("unsix_queries_total{transport=\"tcp\"}")?,
+        0
+    );
+    let stranger = Server::unbound(&forwarding("dns.other.example"), us.at)?;
+    let reply = ask("kdig", stranger.address, "quay.io A")?;
+    holds(&reply, &["SERVFAIL"], &[]);
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Who we are: what clients make of it, and how it changes.
+
+use crate::daemon::authority::Authority;
+use crate::daemon::client::Connection;
+use crate::daemon::files::Folder;
+use crate::daemon::program::run;
+use crate::daemon::upstream::Upstream;
+use crate::daemon::{millis, until, wire};
+use crate::{NAME, World, alone, config, question, write_pair};
+use rustls::version::TLS13;
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+#[test]
+fn who_does_not_trust_us_does_not_ask() {
+    let world = World::new(Upstream::plain());
+    let stranger = Arc::new(Authority::new().trusted_by(&[&TLS13]));
+    let refused = |name, config| {
+        let error = Connection::secured(world.tls(), name, config).err();
+        error.unwrap().to_string()
+    };
+    let unknown = refused(NAME, &stranger);
+    assert!(unknown.contains("UnknownIssuer"), "{unknown}");
+    let other = refused("dns.other.example", &world.client);
+    assert!(other.contains("not valid for name"), "{other}");
+    world.connect().ask(question(1));
+    until("both are counted", || {
+        (world.metric("unsix_tls_handshakes_total{result=\"failure\"}") == 2.0).then_some(())
+    });
+}
+
+#[test]
+fn a_certificate_is_changed_under_load_and_no_query_is_lost() {
+    let _turn = alone();
+    let mut world = World::new(Upstream::plain());
+    let (server, client, stop) = (
+        world.tls(),
+        world.client.clone(),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let answered = Arc::new(AtomicU64::new(0));
+    // Two that stay, and two that connect anew for each query.
+    let load: Vec<_> = (0..4_u16)
+        .map(|number| {
+            let (client, stop, answered) = (client.clone(), stop.clone(), answered.clone());
+            thread::spawn(move || {
+                let mut connection = Connection::secured(server, NAME, &client).unwrap();
+                while !stop.load(Relaxed) {
+                    if number % 2 == 0 {
+                        connection = Connection::secured(server, NAME, &client).unwrap();
+                    }
+                    let reply = connection.ask(question(number));
+                    assert_eq!(wire::addresses(&reply).len(), 1);
+                    answered.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    let mut shown = HashSet::new();
+    for round in 0..20 {
+        write_pair(&world.folder, world.authority.issue(&[NAME]));
+        // Seen twice, or told: both ways.
+        if round % 2 == 0 {
+            world.watch.poll();
+            world.watch.poll();
+        } else {
+            world.watch.reload();
+        }
+        let fresh = Arc::new(world.authority.trusted_by(&[&TLS13]));
+        let connection = Connection::secured(server, NAME, &fresh).unwrap();
+        let certificate = connection.stream.conn.peer_certificates().unwrap()[0].clone();
+        assert!(shown.insert(certificate), "a new one from round {round} on");
+        thread::sleep(millis(50));
+    }
+    stop.store(true, Relaxed);
+    for client in load {
+        client.join().unwrap();
+    }
+    println!("{} queries over 20 certificates", answered.load(Relaxed));
+    assert_eq!(
+        world.metric("unsix_tls_handshakes_total{result=\"failure\"}"),
+        0.0
+    );
+    let reloads = "unsix_tls_certificate_reloads_total{result=\"success\"}";
+    assert_eq!(world.metric(reloads), 20.0);
+}
+
+#[test]
+fn a_pair_that_does_not_fit_keeps_the_old_one() {
+    let mut world = World::new(Upstream::plain());
+    let state = "unsix_tls_certificate_last_reload_successful";
+    let failures = "unsix_tls_certificate_reloads_total{result=\"failure\"}";
+    let good = world.authority.issue(&[NAME]);
+    let other = world.authority.issue(&[NAME]);
+    world.folder.write("cert.pem", &good.0);
+    for _ in 0..5 {
+        world.watch.poll();
+        world.connect().ask(question(1));
+    }
+    assert_eq!(
+        (world.metric(state), world.metric(failures)),
+        (0.0, 1.0),
+        "said once"
+    );
+    let said = world.page("/ready");
+    assert!(said.starts_with("ready"), "{said}");
+    assert!(
+        said.contains("the certificate was not reloaded: "),
+        "{said}"
+    );
+    assert!(said.contains("the key is not the certificate's"), "{said}");
+    world.folder.write("key.pem", other.1);
+    world.watch.reload();
+    assert_eq!(world.metric(failures), 2.0);
+    std::fs::remove_file(world.folder.path("key.pem")).unwrap();
+    for _ in 0..3 {
+        world.watch.poll();
+    }
+    assert!(world.page("/ready").contains("key.pem: cannot be read"));
+    world.connect().ask(question(1));
+    world.folder.write("key.pem", good.1);
+    for _ in 0..2 {
+        world.watch.poll();
+    }
+    assert_eq!(world.metric(state), 1.0);
+    assert!(!world.page("/ready").contains("certificate"));
+    world.connect().ask(question(1));
+}
+
+#[test]
+fn a_start_without_a_good_pair_says_so() {
+    let (upstream, authority, folder) = (Upstream::plain(), Authority::new(), Folder::new());
+    let file = folder.write("unsix.yaml", config(&upstream));
+    let file = file.to_str().unwrap();
+    let (good, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
+    let missing = run(&["run", "--config", file]);
+    assert_eq!(missing.code, 78, "{}", missing.err);
+    assert!(missing.err.contains("tls.certificate: "), "{}", missing.err);
+    assert!(
+        missing.err.contains("cert.pem: cannot be read: "),
+        "{}",
+        missing.err
+    );
+    write_pair(&folder, (good.0, other.1));
+    let strange = run(&["run", "--config", file]);
+    assert_eq!(strange.code, 78, "{}", strange.err);
+    let mut last = String::new();
+    writeln!(
+        last,
+        "tls: {} and {} are no pair: the key is not the certificate's: the first certificate in its file must be \
+         the one made with this key",
+        folder.path("cert.pem").display(),
+        folder.path("key.pem").display()
+    )
+    .unwrap();
+    assert!(strange.err.ends_with(&last), "{}", strange.err);
+}
