@@ -17,7 +17,7 @@ mod ready;
 mod streams;
 mod watch;
 
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::listen::passed::Passed;
 use crate::listen::sockets::{self, BindError, Bound, Ear};
 use crate::listen::worker::{Parts, Worker};
@@ -27,6 +27,7 @@ use crate::metrics;
 use crate::pipeline::{Duty, Fetches, Identity, Pipeline};
 use crate::prober::Prober;
 use crate::time::Moment;
+use crate::upstream::secure::{Secure, TrustError};
 use crate::upstream::system::{self, SystemError};
 use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) counts: Vec<Arc<metrics::Worker>>,
     pub(crate) rules: Arc<metrics::Rules>,
+    pub(crate) secure: Arc<Secure>,
     pub(crate) clock: Clock,
     pub(crate) pulses: Vec<Arc<AtomicU64>>,
     pub(crate) stage: signal::Sender<ready::Stage>,
@@ -76,6 +78,8 @@ pub enum StartError {
     Admin(SocketAddr, io::Error),
     /// The system names no usable upstream.
     Upstreams(SystemError),
+    /// It cannot be known whether an upstream is the right one.
+    Trust(TrustError),
     /// No descriptor, thread or random number is to be had.
     System(io::Error),
 }
@@ -89,6 +93,7 @@ impl fmt::Display for StartError {
                 "cannot listen on {address} for the admin page: {error}: change `admin.listen`, or write `admin: off`"
             ),
             Self::Upstreams(error) => error.fmt(f),
+            Self::Trust(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses what every start needs: {error}"),
         }
     }
@@ -139,7 +144,12 @@ impl Daemon {
             tracing::info!(%address, "admin page");
         }
 
-        let shared = Arc::new(Shared::new(config, &upstreams, (workers, log, state))?);
+        let runtime = streams::runtime()?;
+        let secure = Secure::new(runtime.handle().clone());
+        let prepared = secure.prepare(config).map_err(StartError::Trust)?;
+        secure.install(prepared);
+        let shared = Shared::new(config, &upstreams, secure, (workers, log, state))?;
+        let shared = Arc::new(shared);
         shared.show_rules(config);
         let (stop, stopped) = signal::channel(false);
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
@@ -157,7 +167,8 @@ impl Daemon {
             stopped,
             first,
         };
-        let (streams, handle) = ours.start()?;
+        let handle = runtime.handle().clone();
+        let streams = ours.start(runtime)?;
         let workers = start_workers(&shared, datagrams, &handle)?;
         shared.probe_for_loops();
         Ok(Self {
@@ -247,7 +258,8 @@ impl Drop for Daemon {
 impl Shared {
     fn new(
         config: &Config,
-        upstreams: &[SocketAddr],
+        upstreams: &[Server],
+        secure: Secure,
         (workers, log, state): (usize, Option<Log>, Option<PathBuf>),
     ) -> Result<Self, StartError> {
         let seed = u64::from_ne_bytes(random()?);
@@ -257,7 +269,13 @@ impl Shared {
         };
         let pipeline = Arc::new(Pipeline::new(config, upstreams, seed).known_as(identity));
         let clock = Clock::start();
-        let prober = Prober::new(Arc::clone(&pipeline), state, move || clock.now());
+        let secure = Arc::new(secure);
+        let prober = Prober::new(
+            Arc::clone(&pipeline),
+            Arc::clone(&secure),
+            state,
+            move || clock.now(),
+        );
         let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
         Ok(Self {
             pipeline,
@@ -267,6 +285,7 @@ impl Shared {
             // One for each worker, and the last for streams; so are the pulses.
             counts: (0..=workers).map(|_| Arc::default()).collect(),
             rules: Arc::default(),
+            secure,
             clock,
             pulses: (0..=workers).map(|_| Arc::default()).collect(),
             stage: signal::Sender::new(ready::Stage::Starting),
@@ -324,13 +343,10 @@ fn bind_all(
 }
 
 /// The upstreams of the configuration, or the system's.
-pub(crate) fn upstreams(
-    config: &Config,
-    own: &[SocketAddr],
-) -> Result<Vec<SocketAddr>, SystemError> {
+pub(crate) fn upstreams(config: &Config, own: &[SocketAddr]) -> Result<Vec<Server>, SystemError> {
     match &config.upstreams {
         Some(upstreams) => Ok(upstreams.clone()),
-        None => system::read(own),
+        None => Ok(system::read(own)?.into_iter().map(Server::from).collect()),
     }
 }
 
@@ -346,7 +362,7 @@ fn announce(
     config: &Config,
     addresses: &[SocketAddr],
     missing: &[BindError],
-    upstreams: &[SocketAddr],
+    upstreams: &[Server],
 ) {
     for error in missing {
         tracing::warn!("{error}");
@@ -412,6 +428,7 @@ fn start_workers(
             inbox: Arc::clone(inbox),
             connections: Arc::clone(&shared.connections),
             streams: streams.clone(),
+            secure: Arc::clone(&shared.secure),
             clock: shared.clock,
             pulse: Arc::clone(pulse),
         })?;

@@ -14,6 +14,7 @@ impl From<Options> for Config {
         Self {
             listen: options.listen.into_iter().map(|one| one.0).collect(),
             upstreams: options.upstreams.map(addresses),
+            bootstrap: options.bootstrap.into_iter().map(|one| one.0).collect(),
             routes: options
                 .routes
                 .into_iter()

@@ -5,7 +5,7 @@
 //! written is left alone; a bad or empty one keeps the old configuration and says why, once.
 
 use super::{Shared, upstreams};
-use crate::config::Config;
+use crate::config::{Config, Server};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -75,7 +75,7 @@ pub struct Watch {
     seen: Option<Vec<u8>>,
     /// What was refused: said once, not at each look.
     refused: Option<Vec<u8>>,
-    upstreams: Vec<SocketAddr>,
+    upstreams: Vec<Server>,
     /// Looks running at which it could not be read.
     unreadable: u32,
 }
@@ -197,6 +197,13 @@ impl Watch {
                 return self.refuse(error.to_string());
             }
         };
+        match self.shared.secure.prepare(&config) {
+            Ok(prepared) => self.shared.secure.install(prepared),
+            Err(error) => {
+                self.refused = Some(text);
+                return self.refuse(error.to_string());
+            }
+        }
         self.warn_of_restart(&config);
         self.text = Some(text);
         self.refused = None;
@@ -207,7 +214,7 @@ impl Watch {
         Reloaded::Applied
     }
 
-    fn apply(&mut self, servers: Vec<SocketAddr>) {
+    fn apply(&mut self, servers: Vec<Server>) {
         self.shared.pipeline.apply(&self.config, &servers);
         self.shared.show_rules(&self.config);
         if let Some(log) = &self.shared.log {
