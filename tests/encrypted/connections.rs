@@ -18,6 +18,7 @@ use std::time::Duration;
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_thousand_questions_share_one_connection", shared),
     ("closed_amid_an_answer_it_is_asked_once_more", amid),
+    ("a_question_that_closes_connections_fails_alone", poison),
     (
         "closed_while_idle_nobody_notices_and_the_session_resumes",
         idle,
@@ -120,6 +121,36 @@ fn amid() {
     let reply = ask(daemon.addresses()[0], "a.example", wire::A);
     assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
     assert_eq!(server.connections(), 2);
+}
+
+fn poison() {
+    let authority = Authority::new();
+    let signed = authority.sign(NAME);
+    // As dnsdist does, which drops what a rule says together with the connection.
+    let server = Dot::on("127.0.0.1:0", &signed.config, |mut line| {
+        while let Some(query) = line.read() {
+            if wire::name_of(&query).starts_with("poison") {
+                return line.close();
+            }
+            line.write(&usual(&query));
+        }
+    });
+    let folder = Folder::new();
+    let program = run(&folder, &[named(server.address, &authority)], "");
+    let client = Client::of(program.address());
+    for number in 0..20 {
+        client.send(&wire::query(
+            1000 + number,
+            &format!("poison{number}.example"),
+            wire::A,
+        ));
+        for other in 0..5 {
+            let name = format!("n{other}.of{number}.example");
+            let reply = client.ask(&wire::query(number, &name, wire::A));
+            assert_eq!(wire::rcode_of(&reply), wire::NOERROR, "{name}");
+        }
+    }
+    assert_eq!(program.count("upstream is down"), 0);
 }
 
 fn idle() {
@@ -299,17 +330,16 @@ fn failover() {
     };
     assert_eq!(from("a.example"), [Ipv4Addr::new(192, 0, 2, 1)]);
     down.store(true, Relaxed);
-    for number in 0..20 {
-        assert_eq!(
-            from(&format!("n{number}.example")),
-            [Ipv4Addr::new(192, 0, 2, 99)]
-        );
-    }
-    assert!(
-        program
-            .says("upstream is down")
-            .contains("reason=unreachable")
-    );
+    // From the first question on; and once it has answered nobody for a while, it is asked no more.
+    let mut number = 0;
+    until("the end of patience", || {
+        number += 1;
+        let name = format!("n{number}.example");
+        assert_eq!(from(&name), [Ipv4Addr::new(192, 0, 2, 99)]);
+        (program.count("upstream is down") > 0).then_some(())
+    });
+    let line = program.says("upstream is down");
+    assert!(line.contains("reason=unreachable"), "{line}");
     down.store(false, Relaxed);
     program.says("upstream is up");
     assert_eq!(from("z.example"), [Ipv4Addr::new(192, 0, 2, 1)]);

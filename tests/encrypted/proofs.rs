@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_pinned_key_needs_no_authority", pinned),
     ("a_certificate_that_is_mended_lifts_its_server", mended),
     ("nothing_goes_out_in_clear_text_instead", clear_text),
+    ("hosts_that_probes_watch_are_asked_for_over_tls", watched),
     ("trust_that_cannot_be_had_stops_the_start", untrusted),
 ];
 
@@ -174,6 +175,21 @@ fn clear_text() {
     assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
     program.says("upstream is down");
     assert!(clear.asked("a.example.").is_empty());
+}
+
+fn watched() {
+    let (authority, _, server) = good();
+    let plain = Upstream::plain();
+    let daemon = start(&format!(
+        "upstreams: [\"{}\", \"{}\"]\nrules: [{{hosts: [w.example], when: broken}}]\nprobe: {{controls: []}}\n",
+        named(server.address, &authority),
+        plain.address
+    ));
+    until("both questions", || {
+        (server.queries("w.example.").len() >= 2).then_some(())
+    });
+    assert!(plain.asked("w.example.").is_empty(), "in clear text");
+    drop(daemon);
 }
 
 fn untrusted() {

@@ -80,7 +80,8 @@ impl Secure {
         *self.peers.write().unwrap_or_else(PoisonError::into_inner) = prepared.0;
     }
 
-    /// Asks a server. What is `done` with is its answer to this query, under the query's id; at the latest after 5 s.
+    /// Asks a server. What `done` gets is its answer to this query, under the query's id, or why there is none: within 6 s,
+    /// and within 8 where its name has to be resolved first.
     pub fn ask(&self, server: &Arc<Tls>, query: Vec<u8>, done: Done) {
         let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
         match peers.get(server) {

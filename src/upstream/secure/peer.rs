@@ -67,7 +67,7 @@ impl Peer {
             padded,
             done,
             until: now() + LIMIT,
-            is_second: false,
+            sent: 0,
         };
         if let Err(refused) = self.queries.try_send(waiting) {
             (refused.into_inner().done)(Err(ExchangeError::Busy));
@@ -102,6 +102,7 @@ impl Task {
     async fn run(mut self, mut queries: Receiver<Waiting>) {
         let mut first = Vec::new();
         let mut refused: Option<(ExchangeError, Instant)> = None;
+        let mut answered = None;
         loop {
             if first.is_empty() {
                 match queries.recv().await {
@@ -116,7 +117,7 @@ impl Task {
                     Ok(stream) => {
                         self.note(None);
                         refused = None;
-                        first = line::serve(stream, first, &mut queries).await;
+                        first = line::serve(stream, first, &mut queries, &mut answered).await;
                         if !first.is_empty() {
                             // It left with questions unanswered. Perhaps it has moved.
                             self.found = None;
@@ -151,9 +152,11 @@ impl Task {
                 self.server.host.to_str()
             ),
         };
-        for address in self.addresses().await {
+        let addresses = self.addresses().await;
+        let share = CONNECT / u32::try_from(addresses.len().max(1)).unwrap_or(1);
+        for address in addresses {
             let server = SocketAddr::new(address, self.server.port);
-            match timeout(CONNECT, self.connect_to(server)).await {
+            match timeout(share, self.connect_to(server)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = fault(&error),
                 Err(_) => {
@@ -204,7 +207,7 @@ async fn resolve(servers: &[SocketAddr], name: Name) -> Option<(Vec<IpAddr>, Dur
         let (mut found, mut ttl) = (Vec::new(), MOST_TTL);
         for answer in answers.filter(|answer| !addresses(answer).is_empty()) {
             ttl = answer.smallest_ttl().map_or(ttl, |least| least.min(ttl));
-            found.extend(addresses(&answer));
+            found.extend(addresses(&answer).into_iter().take(MOST_OF_FAMILY));
         }
         if !found.is_empty() {
             let ttl = Duration::from_secs(ttl.max(LEAST_TTL).into());
@@ -250,8 +253,10 @@ pub(super) fn now() -> Instant {
 const MOST_WAITING: usize = 1024;
 /// How long anybody waits for an answer: as long as a fetch listens.
 const LIMIT: Duration = Duration::from_secs(5);
-/// For TCP and TLS, to one address.
-const CONNECT: Duration = Duration::from_secs(3);
+/// For TCP and TLS, to all addresses.
+const CONNECT: Duration = Duration::from_secs(4);
+/// Addresses of one family that are tried.
+const MOST_OF_FAMILY: usize = 2;
 /// After a connection could not be made.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Bounds of how long an address is kept, in seconds.
