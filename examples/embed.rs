@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let upstream = start_upstream()?;
     let config = Config {
         listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
-        upstreams: Some(vec![upstream]),
+        upstreams: Some(vec![upstream.into()]),
         admin: None,
         threads: 1,
         ..Config::default()

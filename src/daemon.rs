@@ -19,7 +19,7 @@ mod ready;
 mod streams;
 mod watch;
 
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::listen::passed::Passed;
 use crate::listen::sockets::{self, BindError, Ear};
 use crate::listen::worker::{Parts, Worker};
@@ -29,6 +29,7 @@ use crate::metrics;
 use crate::pipeline::{Duty, Fetches, Identity, Pipeline};
 use crate::prober::Prober;
 use crate::time::Moment;
+use crate::upstream::secure::{Secure, TrustError};
 use crate::upstream::system::{self, SystemError};
 use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) counts: Vec<Arc<metrics::Worker>>,
     pub(crate) rules: Arc<metrics::Rules>,
+    pub(crate) secure: Arc<Secure>,
     pub(crate) clock: Clock,
     pub(crate) pulses: Vec<Arc<AtomicU64>>,
     pub(crate) stage: signal::Sender<ready::Stage>,
@@ -82,6 +84,8 @@ pub enum StartError {
     Certificate(String),
     /// The system names no usable upstream.
     Upstreams(SystemError),
+    /// It cannot be known whether an upstream is the right one.
+    Trust(TrustError),
     /// No descriptor, thread or random number is to be had.
     System(io::Error),
 }
@@ -96,6 +100,7 @@ impl fmt::Display for StartError {
             ),
             Self::Certificate(problem) => f.write_str(problem),
             Self::Upstreams(error) => error.fmt(f),
+            Self::Trust(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses what every start needs: {error}"),
         }
     }
@@ -133,51 +138,50 @@ impl Daemon {
             0 => thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        for line in passed.compare(&config.listen, &config.listen_tls) {
-            tracing::warn!("{line}");
-        }
         let encryption = certificate::Encryption::start(config).map_err(StartError::Certificate)?;
-        let bind::Listeners {
-            bound,
-            tls,
-            missing,
-        } = bind::all(config, workers, passed)?;
-        let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
-        let tls_addresses: Vec<SocketAddr> = tls.iter().map(|bound| bound.address).collect();
+        let heard = bind::all(config, workers, passed)?;
+        let (addresses, tls_addresses) = (heard.addresses, heard.tls_addresses);
         let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
         let admin = config.admin.map(listen_for_admin).transpose()?;
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        announce(config, (&addresses, &tls_addresses), &missing, &upstreams);
+        announce(
+            config,
+            (&addresses, &tls_addresses),
+            &heard.missing,
+            &upstreams,
+        );
         if let Some(address) = admin_address {
             tracing::info!(%address, "admin page");
         }
 
-        let shared = Arc::new(Shared::new(
+        let runtime = streams::runtime()?;
+        let secure = Secure::new(runtime.handle().clone());
+        let prepared = secure.prepare(config).map_err(StartError::Trust)?;
+        secure.install(prepared);
+        let shared = Shared::new(
             config,
             &upstreams,
+            secure,
             (workers, log, state),
             encryption,
-        )?);
+        )?;
+        let shared = Arc::new(shared);
         shared.show_rules(config);
         let (stop, stopped) = signal::channel(false);
-        let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
-        for bound in bound {
-            datagrams.extend(bound.datagrams);
-            listeners.extend(bound.streams);
-        }
         // The self-query needs an address that is there already.
         let there = addresses.iter().find(|one| !sockets::is_awaited(**one));
         let first = there.or_else(|| addresses.first()).copied();
         let ours = streams::Streams {
             shared: Arc::clone(&shared),
-            listeners,
-            encrypted: tls.into_iter().flat_map(|bound| bound.streams).collect(),
+            listeners: heard.streams,
+            encrypted: heard.encrypted,
             admin,
             stopped,
             first,
         };
-        let (streams, handle) = ours.start()?;
-        let workers = start_workers(&shared, datagrams, &handle)?;
+        let handle = runtime.handle().clone();
+        let streams = ours.start(runtime)?;
+        let workers = start_workers(&shared, heard.datagrams, &handle)?;
         shared.probe_for_loops();
         Ok(Self {
             shared,
@@ -272,7 +276,8 @@ impl Drop for Daemon {
 impl Shared {
     fn new(
         config: &Config,
-        upstreams: &[SocketAddr],
+        upstreams: &[Server],
+        secure: Secure,
         (workers, log, state): (usize, Option<Log>, Option<PathBuf>),
         encryption: Option<certificate::Encryption>,
     ) -> Result<Self, StartError> {
@@ -283,7 +288,13 @@ impl Shared {
         };
         let pipeline = Arc::new(Pipeline::new(config, upstreams, seed).known_as(identity));
         let clock = Clock::start();
-        let prober = Prober::new(Arc::clone(&pipeline), state, move || clock.now());
+        let secure = Arc::new(secure);
+        let prober = Prober::new(
+            Arc::clone(&pipeline),
+            Arc::clone(&secure),
+            state,
+            move || clock.now(),
+        );
         let inboxes = (0..workers).map(|_| Inbox::new().map(Arc::new));
         Ok(Self {
             pipeline,
@@ -293,6 +304,7 @@ impl Shared {
             // One for each worker, and the last for streams; so are the pulses.
             counts: (0..=workers).map(|_| Arc::default()).collect(),
             rules: Arc::default(),
+            secure,
             clock,
             pulses: (0..=workers).map(|_| Arc::default()).collect(),
             stage: signal::Sender::new(ready::Stage::Starting),
@@ -328,13 +340,10 @@ impl Shared {
 }
 
 /// The upstreams of the configuration, or the system's.
-pub(crate) fn upstreams(
-    config: &Config,
-    own: &[SocketAddr],
-) -> Result<Vec<SocketAddr>, SystemError> {
+pub(crate) fn upstreams(config: &Config, own: &[SocketAddr]) -> Result<Vec<Server>, SystemError> {
     match &config.upstreams {
         Some(upstreams) => Ok(upstreams.clone()),
-        None => system::read(own),
+        None => Ok(system::read(own)?.into_iter().map(Server::from).collect()),
     }
 }
 
@@ -350,7 +359,7 @@ fn announce(
     config: &Config,
     (addresses, tls): (&[SocketAddr], &[SocketAddr]),
     missing: &[BindError],
-    upstreams: &[SocketAddr],
+    upstreams: &[Server],
 ) {
     for error in missing {
         tracing::warn!("{error}");
@@ -419,6 +428,7 @@ fn start_workers(
             inbox: Arc::clone(inbox),
             connections: Arc::clone(&shared.connections),
             streams: streams.clone(),
+            secure: Arc::clone(&shared.secure),
             clock: shared.clock,
             pulse: Arc::clone(pulse),
         })?;

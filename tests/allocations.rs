@@ -126,7 +126,7 @@ fn a_hit_takes_no_memory() {
     ];
     for (why, rules, name, kind, source) in cases {
         let config = Config::read(rules).unwrap();
-        let pipeline = Arc::new(Pipeline::new(&config, &[upstream], 1));
+        let pipeline = Arc::new(Pipeline::new(&config, &[upstream.into()], 1));
         let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
         let settings = pipeline.settings();
         let query = query(name, kind);

@@ -29,7 +29,7 @@ fn ten_mistakes_have_ten_messages() {
     let text = r#"lsiten: ["127.0.0.1:53"]
 upstreams:
   - 192.0.2.53
-  - tls://9.9.9.9
+  - quic://9.9.9.9
 routes:
   - zones: [cluster.local]
 rules:
@@ -48,7 +48,7 @@ threads: 1
 "#;
     let expected = [
         r#"1:1: lsiten: no such option: did you mean "listen"?"#,
-        r#"4:5: upstreams[1]: "tls://9.9.9.9" asks for another transport: this version takes plain addresses only"#,
+        r#"4:5: upstreams[1]: "quic://9.9.9.9" asks for a transport that is not spoken: write an address, as "192.0.2.53", or "tls://192.0.2.53?name=dns.example""#,
         r#"6:5: routes[0]: has no "upstreams", which it needs"#,
         r#"9:19: rules[0].negative_ttl: "60" has no unit: write "60s" or "60ms""#,
         r#"10:12: rules[1].hosts: "cdn.example.com" is one value where a list belongs: write ["cdn.example.com"]"#,
@@ -72,14 +72,19 @@ fn each_mistake_says_what_to_write() {
         ("", "1:1: the file is empty: write `{}` if you want every default"),
         ("# only a comment\n", "1:1: the file is empty: write `{}` if you want every default"),
         ("null", "1:1: the file is empty: write `{}` if you want every default"),
-        ("- a\n", "1:1: keys belong here, of listen, tls, upstreams, routes, rules, probe, cache, access, deadline, admin, max_udp, threads, log"),
+        ("- a\n", "1:1: keys belong here, of listen, tls, upstreams, bootstrap, routes, rules, probe, cache, access, deadline, admin, max_udp, threads, log"),
         ("{}\n---\n{}\n", "2:1: a second document begins here: one file, one document"),
         ("rules: [{hosts: [*.docker.io]}]", "1:18: a word that begins with `*` needs quotes: write \"*.example.com\""),
         ("listen:\n", "1:7: listen: has no value: write one, or take the key away"),
         ("listen: []", "1:9: listen: is an empty list: write at least one, or take the key away"),
         ("listen: [\"[::1]:53\", \"[0::1]:53\"]", "1:22: listen[1]: stands twice, first in line 1"),
         ("listen: [127.0.0.1]", "1:10: listen[0]: \"127.0.0.1\" has no port: write \"127.0.0.1:53\""),
-        ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address: this version takes plain addresses only, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
+        ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
+        ("upstreams: [https://dns.example/q]", "1:13: upstreams[0]: \"https://dns.example/q\" asks for a transport that is not spoken: write an address, as \"192.0.2.53\", or \"tls://192.0.2.53?name=dns.example\""),
+        ("upstreams: [\"tls://192.0.2.1?pin=sha256/AAAA\"]", "1:13: upstreams[0]: \"pin\" is \"sha256/AAAA\", no SHA-256 of a key: write sha256/ and its 44 letters of Base64"),
+        ("upstreams: [192.0.2.1, tls://dns.example]", "1:24: upstreams[1]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
+        ("routes: [{zones: [a], upstreams: [tls://dns.example]}]", "1:35: routes[0].upstreams[0]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
+        ("bootstrap: [tls://192.0.2.1]", "1:13: bootstrap[0]: \"tls://192.0.2.1\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
         ("upstreams: [\"127.0.0.1:5300\"]", "1:13: upstreams[0]: 127.0.0.1:5300 is our own listen address 127.0.0.1:5300: a loop"),
         ("listen: [\"0.0.0.0:53\"]\nroutes: [{zones: [a], upstreams: [127.0.0.9]}]", "2:35: routes[0].upstreams[0]: 127.0.0.9 is our own listen address 0.0.0.0:53: a loop"),
         ("routes: [{zones: [a, A.], upstreams: [192.0.2.1]}]", "1:22: routes[0].zones[1]: stands twice, first in line 1"),

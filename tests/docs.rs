@@ -434,7 +434,7 @@ fn metrics_page(config: &str) -> io::Result<String> {
     let upstream = UdpSocket::bind(PORT_0)?;
     let config = Config {
         listen: vec![PORT_0],
-        upstreams: Some(vec![upstream.local_addr()?]),
+        upstreams: Some(vec![upstream.local_addr()?.into()]),
         admin: Some(PORT_0),
         threads: 1,
         ..Config::read(config).expect("a good configuration")

@@ -25,9 +25,9 @@ fn each_with_other_addresses() {
         let (upstream, cluster) = (Upstream::plain(), Upstream::plain());
         let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
         config.listen = vec![any_port];
-        config.upstreams = Some(vec![upstream.address]);
+        config.upstreams = Some(vec![upstream.address.into()]);
         for route in &mut config.routes {
-            route.upstreams = vec![cluster.address];
+            route.upstreams = vec![cluster.address.into()];
         }
         config.access.push("127.0.0.0/8".parse().unwrap());
         config.admin = Some(any_port);

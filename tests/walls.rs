@@ -13,7 +13,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("policy",   &["config", "message"]),
     ("cache",    &["config", "message"]),
     ("verdict",  &["config", "message", "policy", "probe"]),
-    ("prober",   &["message", "pipeline", "probe", "verdict"]),
+    ("prober",   &["config", "message", "pipeline", "probe", "upstream", "verdict"]),
     ("pipeline", &["cache", "config", "message", "policy"]),
     ("probe",    &[]),
     ("sys",      &[]),

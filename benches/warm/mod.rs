@@ -31,7 +31,7 @@ impl Warm {
     pub(crate) fn new(rules: &str, queries: &[Vec<u8>]) -> Self {
         let config = Config::read(rules).expect("a configuration of ours is valid");
         let upstream = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 53), 53));
-        let pipeline = Arc::new(Pipeline::new(&config, &[upstream], 1));
+        let pipeline = Arc::new(Pipeline::new(&config, &[upstream.into()], 1));
         let mut fetches = Fetches::new(Arc::clone(&pipeline), [1; 32], Duty::Plain);
         let warm = Self {
             settings: pipeline.settings(),

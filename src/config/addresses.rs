@@ -1,10 +1,12 @@
 //! Values that hold an address: where we hear, whom we ask, who may ask us.
 
+use super::server::{SCHEME, Server};
 use super::values::quoted;
 use ipnet::{IpNet, Ipv6Net};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// An address and a port of this host, and what is spoken there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,20 +88,55 @@ const DOT_PORT: u16 = 853;
 /// The port of a name server that is written without one.
 const DNS_PORT: u16 = 53;
 
-/// The plain address of a name server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Upstream(pub(super) SocketAddr);
+/// A name server to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Upstream(pub(super) Server);
 
 impl FromStr for Upstream {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with(SCHEME) {
+            return Ok(Self(Server::Tls(Arc::new(text.parse()?))));
+        }
         let shown = quoted(text);
         if text.contains("://") {
             return Err(format!(
-                "{shown} asks for another transport: this version takes plain addresses only"
+                "{shown} asks for a transport that is not spoken: write an address, as \
+                 \"192.0.2.53\", or \"tls://192.0.2.53?name=dns.example\""
             ));
         }
+        text.parse()
+            .map(|Plain(address)| Self(Server::Plain(address)))
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Server::Plain(address) => Plain(*address).fmt(out),
+            Server::Tls(tls) => tls.fmt(out),
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(|Upstream(server)| server)
+    }
+}
+
+/// The address of a name server that is asked in clear text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plain(pub(super) SocketAddr);
+
+impl FromStr for Plain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shown = quoted(text);
         let bracketed = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
@@ -116,14 +153,13 @@ impl FromStr for Upstream {
             }
             Ok(socket) => Ok(Self(socket)),
             Err(_) => Err(format!(
-                "{shown} is no address: this version takes plain addresses only, as \
-                 \"192.0.2.53\" or \"[2001:db8::1]:53\""
+                "{shown} is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""
             )),
         }
     }
 }
 
-impl fmt::Display for Upstream {
+impl fmt::Display for Plain {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.port() == DNS_PORT {
             return self.0.ip().fmt(out);
@@ -192,9 +228,16 @@ impl fmt::Display for Net6 {
 }
 
 /// Whether a packet sent to `upstream` would come in at `listen`.
-pub(super) fn leads_to(upstream: Upstream, listen: Listen) -> bool {
-    let (server, ours) = (upstream.0.ip().to_canonical(), listen.0.ip());
-    if upstream.0.port() != listen.0.port() || listen.1 != Over::Plain {
+pub(super) fn leads_to(upstream: &Upstream, listen: Listen) -> bool {
+    let (server, over) = match &upstream.0 {
+        Server::Plain(server) => (Some(*server), Over::Plain),
+        Server::Tls(tls) => (tls.ip().map(|ip| SocketAddr::new(ip, tls.port)), Over::Tls),
+    };
+    let Some(upstream) = server.filter(|_| over == listen.1) else {
+        return false;
+    };
+    let (server, ours) = (upstream.ip().to_canonical(), listen.0.ip());
+    if upstream.port() != listen.0.port() {
         return false;
     }
     if server == ours {
@@ -270,18 +313,12 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(shown::<Upstream>(text), expected);
         }
-        for text in [
-            "tls://9.9.9.9",
-            "https://dns.example/q",
-            "quic://x",
-            "dns.example",
-            "",
-            "9.9.9.9:x",
-        ] {
-            assert!(
-                shown::<Upstream>(text).contains("plain addresses only"),
-                "{text}"
-            );
+        assert_eq!(shown::<Upstream>("tls://9.9.9.9:853"), "tls://9.9.9.9");
+        for text in ["https://dns.example/q", "quic://x"] {
+            assert!(shown::<Upstream>(text).contains("not spoken"), "{text}");
+        }
+        for text in ["dns.example", "", "9.9.9.9:x"] {
+            assert!(shown::<Upstream>(text).contains("is no address"), "{text}");
         }
         assert!(shown::<Upstream>("9.9.9.9:0").contains("port 0"));
     }
@@ -324,9 +361,16 @@ mod tests {
             ("::ffff:127.0.0.1", "127.0.0.1:53", true),
             ("0.0.0.0", "192.0.2.1:53", false),
             ("127.0.0.1:853", "tls://127.0.0.1:853", false),
+            (
+                "tls://127.0.0.1?name=dns.example",
+                "tls://0.0.0.0:853",
+                true,
+            ),
+            ("tls://127.0.0.1?name=dns.example", "127.0.0.1:853", false),
+            ("tls://dns.example", "tls://0.0.0.0:853", false),
         ];
         for (upstream, listen, expected) in table {
-            let found = leads_to(upstream.parse().unwrap(), listen.parse().unwrap());
+            let found = leads_to(&upstream.parse().unwrap(), listen.parse().unwrap());
             assert_eq!(found, expected, "{upstream} at {listen}");
         }
     }

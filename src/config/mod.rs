@@ -17,11 +17,13 @@ mod preset;
 mod problems;
 mod resolve;
 mod schema;
+mod server;
 mod tree;
 mod values;
 
 pub use names::Pattern;
 pub use options::{Cname, Dnssec, Format, Initial, Level, Mode, When};
+pub use server::{Pin, Server, Tls, shown};
 
 use crate::message::Name;
 use ipnet::{IpNet, Ipv6Net};
@@ -43,7 +45,9 @@ pub struct Config {
     /// What clients see there; there is one where there are such addresses.
     pub tls: Option<KeyPair>,
     /// Whom to ask, in order; `None` = the name servers of `/etc/resolv.conf`.
-    pub upstreams: Option<Vec<SocketAddr>>,
+    pub upstreams: Option<Vec<Server>>,
+    /// Plain servers that resolve the names of upstreams.
+    pub bootstrap: Vec<SocketAddr>,
     /// Zones with name servers of their own; no zone stands in two.
     pub routes: Vec<Route>,
     /// The first that matches wins; at most 128, their names unique.
@@ -81,7 +85,7 @@ pub struct Route {
     /// Each holds itself and every name below it; in lower case.
     pub zones: Vec<Name>,
     /// At least one.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<Server>,
 }
 
 /// How hosts are probed.
@@ -188,6 +192,12 @@ impl fmt::Display for Problem {
 }
 
 impl Config {
+    /// The upstreams that it names, the defaults before those of routes.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        let routed = self.routes.iter().flat_map(|route| &route.upstreams);
+        self.upstreams.iter().flatten().chain(routed)
+    }
+
     /// Reads a file's content: UTF-8, and a byte order mark at its start is no part of it.
     pub fn read_octets(content: &[u8]) -> Result<Self, Vec<Problem>> {
         let text = std::str::from_utf8(content).map_err(|error| {

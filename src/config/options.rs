@@ -4,7 +4,7 @@
 //! file, the sample and the reference page. A doc comment here is the text an operator reads. The
 //! rest of the program never sees these types but [`Config`](super::Config), made from them.
 
-use super::addresses::{Listen, Net, Net6, Over, Upstream};
+use super::addresses::{Listen, Net, Net6, Over, Plain, Upstream};
 use super::files::File;
 use super::names::{Pattern, RuleName, Zone};
 use super::off::OrOff;
@@ -35,6 +35,10 @@ pub(super) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Upstream>", length(min = 1), example = ["192.0.2.53", "192.0.2.54:5353"])]
     pub upstreams: Option<Vec<Upstream>>,
+    /// Plain name servers that resolve the names of upstreams, as in `tls://dns.example`; asked for nothing else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true), example = ["192.0.2.53"])]
+    pub bootstrap: Vec<Plain>,
     /// Zones that have name servers of their own. The longest zone wins, and a query below it
     /// never goes to `upstreams`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +80,7 @@ impl Default for Options {
             ],
             tls: None,
             upstreams: None,
+            bootstrap: Vec::new(),
             routes: Vec::new(),
             rules: vec![Rule {
                 preset: Some(Preset::DockerHub),

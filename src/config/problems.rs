@@ -16,6 +16,7 @@ use std::str::FromStr;
 /// Every rule between options that the file breaks.
 pub(super) fn between_options(root: &Node) -> Vec<Problem> {
     let mut found = loops(root);
+    found.extend(unresolved_names(root));
     found.extend(admin_port(root));
     found.extend(encrypted_listeners(root));
     found.extend(shared_zones(root));
@@ -29,22 +30,43 @@ pub(super) fn between_options(root: &Node) -> Vec<Problem> {
 /// An upstream that is ourselves would send every query round and round.
 fn loops(root: &Node) -> Vec<Problem> {
     let ours = listeners(root);
+    of_upstreams(root, |upstream| {
+        let listen = ours.iter().find(|listen| leads_to(upstream, **listen))?;
+        Some(format!(
+            "{upstream} is our own listen address {listen}: a loop"
+        ))
+    })
+}
+
+/// We cannot resolve the name of a server by asking that server.
+fn unresolved_names(root: &Node) -> Vec<Problem> {
+    if !list(root, "bootstrap").is_empty() {
+        return Vec::new();
+    }
+    of_upstreams(root, |upstream| {
+        upstream.0.ip().is_none().then(|| {
+            format!(
+                "{upstream} has a name for an address, and nobody resolves it: write \"bootstrap\" \
+                 with plain name servers, as bootstrap: [192.0.2.53]"
+            )
+        })
+    })
+}
+
+/// What is wrong with upstreams, those of routes too.
+fn of_upstreams(root: &Node, wrong: impl Fn(&Upstream) -> Option<String>) -> Vec<Problem> {
     let mut found = Vec::new();
-    let mut look = |servers: Option<&Node>, place: &str| {
-        for (index, server) in servers.map_or(&[][..], Node::items).iter().enumerate() {
-            let Some(upstream) = read::<Upstream>(server) else {
-                continue;
-            };
-            if let Some(listen) = ours.iter().find(|listen| leads_to(upstream, **listen)) {
-                let text = format!("{upstream} is our own listen address {listen}: a loop");
+    let mut look = |servers: &[Node], place: &str| {
+        for (index, server) in servers.iter().enumerate() {
+            if let Some(text) = read(server).and_then(|upstream| wrong(&upstream)) {
                 found.push(server.problem(&format!("{place}[{index}]"), text));
             }
         }
     };
-    look(root.get("upstreams"), "upstreams");
+    look(list(root, "upstreams"), "upstreams");
     for (index, route) in list(root, "routes").iter().enumerate() {
         look(
-            route.get("upstreams"),
+            list(route, "upstreams"),
             &format!("routes[{index}].upstreams"),
         );
     }

@@ -21,6 +21,7 @@ impl From<Options> for Config {
                 key: tls.key.0,
             }),
             upstreams: options.upstreams.map(addresses),
+            bootstrap: options.bootstrap.into_iter().map(|one| one.0).collect(),
             routes: options
                 .routes
                 .into_iter()

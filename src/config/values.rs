@@ -3,7 +3,7 @@
 //! A form is read by `FromStr` alone: the check of a file, its decoding and the schema's name for
 //! it all come from the `forms!` table. Its error text is what the user gets to read.
 
-use super::addresses::{Listen, Net, Net6, Upstream};
+use super::addresses::{Listen, Net, Net6, Plain, Upstream};
 use super::files::File;
 use super::names::{Pattern, RuleName, Zone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -197,6 +197,7 @@ impl Measure for Size {
 impl Measure for Listen {}
 impl Measure for File {}
 impl Measure for Upstream {}
+impl Measure for Plain {}
 impl Measure for Net {}
 impl Measure for Net6 {}
 impl Measure for Pattern {}
@@ -250,7 +251,8 @@ forms! {
     Size "size" "^[0-9]+(B|KiB|MiB|GiB)$" "A number of octets and its unit: `0B`, `512KiB`, `64MiB`, `2GiB`.";
     Listen "socket" "^.+:[0-9]+$|^tls://.+$" "Address and port, an IPv6 address in brackets: `127.0.0.1:53`, `[::1]:53`. Port 0: the kernel chooses. With `tls://` before it DNS over TLS, port 853 unless written: `tls://0.0.0.0`.";
     File "file" "^.+$" "A file; unless it begins with `/`, from the folder that this file is in.";
-    Upstream "server" "^[^/]+$" "The address of a name server, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`.";
+    Upstream "server" "^[^/]+$|^tls://.+$" "A name server. Plain: its address, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`. DNS over TLS: `tls://192.0.2.53?name=dns.example`, `tls://dns.example`, port 853 unless written; parameters: `name` (in its certificate), `ca` (a file of trust roots instead of the system's), `pin` (`sha256/` and Base64 of its key's hash).";
+    Plain "plain-server" "^[^/]+$" "The address of a name server, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`.";
     Pattern "host" "^\\S+$" "`a.example` is that name, `*.a.example` every name below it, `.a.example` both, `.` every name.";
     Zone "zone" "^\\S+$" "A domain name; it stands for itself and all below: `cluster.local`, `10.in-addr.arpa`.";
     RuleName "name" "^[A-Za-z0-9._-]{1,64}$" "1 to 64 letters, digits, `.`, `_` or `-`.";

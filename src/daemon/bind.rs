@@ -3,14 +3,22 @@
 use super::StartError;
 use crate::config::Config;
 use crate::listen::passed::Passed;
-use crate::listen::sockets::{self, BindError, Bound, BoundTls};
+use crate::listen::sockets::{self, BindError, Ear};
+use std::net::{SocketAddr, TcpListener};
 
 /// Where we hear, and where this host lacks the family.
+#[derive(Default)]
 pub(super) struct Listeners {
-    /// Over UDP and TCP.
-    pub(super) bound: Vec<Bound>,
-    /// Over TLS.
-    pub(super) tls: Vec<BoundTls>,
+    /// Where it stands over UDP and TCP.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// For UDP.
+    pub(super) datagrams: Vec<Vec<Ear>>,
+    /// For TCP.
+    pub(super) streams: Vec<TcpListener>,
+    /// Where it stands over TLS.
+    pub(super) tls_addresses: Vec<SocketAddr>,
+    /// For TLS.
+    pub(super) encrypted: Vec<TcpListener>,
     /// What could not be.
     pub(super) missing: Vec<BindError>,
 }
@@ -21,25 +29,29 @@ pub(super) fn all(
     workers: usize,
     mut passed: Passed,
 ) -> Result<Listeners, StartError> {
-    let mut missing = Vec::new();
-    let mut bound = Vec::new();
+    for line in passed.compare(&config.listen, &config.listen_tls) {
+        tracing::warn!("{line}");
+    }
+    let mut all = Listeners::default();
     for address in &config.listen {
         let here = sockets::bind(*address, workers, &mut passed);
-        bound.extend(there(here, &mut missing)?);
+        if let Some(bound) = there(here, &mut all.missing)? {
+            all.addresses.push(bound.address);
+            all.datagrams.extend(bound.datagrams);
+            all.streams.extend(bound.streams);
+        }
     }
-    if let Some(error) = missing.pop_if(|_| bound.is_empty()) {
+    if let Some(error) = all.missing.pop_if(|_| all.addresses.is_empty()) {
         return Err(StartError::Bind(error));
     }
-    let mut tls = Vec::new();
     for address in &config.listen_tls {
         let here = sockets::bind_tls(*address, &mut passed);
-        tls.extend(there(here, &mut missing)?);
+        if let Some(bound) = there(here, &mut all.missing)? {
+            all.tls_addresses.push(bound.address);
+            all.encrypted.extend(bound.streams);
+        }
     }
-    Ok(Listeners {
-        bound,
-        tls,
-        missing,
-    })
+    Ok(all)
 }
 
 /// What stands there, unless this host lacks the family.

@@ -59,7 +59,12 @@ impl Shared {
                 State::Looping => "leads back to us (a forwarding loop): it is not asked",
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(troubles, "upstream {} {state}", upstream.address);
+            let _ = match self.secure.problem(&upstream.server) {
+                Some(problem) => {
+                    writeln!(troubles, "upstream {} {state}: {problem}", upstream.server)
+                }
+                None => writeln!(troubles, "upstream {} {state}", upstream.server),
+            };
         }
         if let Some(problem) = self.reloads.last_problem() {
             let _ = writeln!(
@@ -150,7 +155,7 @@ impl Shared {
 fn gauge(upstream: &Upstream) -> metrics::Upstream {
     let labels = Trouble::ALL.iter().map(|trouble| trouble.label());
     metrics::Upstream {
-        address: upstream.address.to_string(),
+        address: upstream.server.to_string(),
         up: upstream.state() == State::Up,
         rtt_seconds: upstream.round_trip().map_or(0.0, |span| span.as_secs_f64()),
         queries: upstream.queries(),

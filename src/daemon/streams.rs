@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -29,23 +29,23 @@ pub(super) struct Streams {
     pub(super) first: Option<SocketAddr>,
 }
 
+/// What the thread runs on; others have exchanges run there.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
 impl Streams {
-    /// Starts the thread; the handle lets others run exchanges on it.
-    pub(super) fn start(self) -> io::Result<(JoinHandle<()>, Handle)> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
-        let handle = runtime.handle().clone();
+    /// Starts the thread.
+    pub(super) fn start(self, runtime: Runtime) -> io::Result<JoinHandle<()>> {
         let run = move || {
             if let Err(error) = runtime.block_on(self.run()) {
                 tracing::error!(%error, "streams cannot be served");
             }
         };
-        Ok((
-            thread::Builder::new().name("streams".into()).spawn(run)?,
-            handle,
-        ))
+        thread::Builder::new().name("streams".into()).spawn(run)
     }
 
     async fn run(self) -> io::Result<()> {

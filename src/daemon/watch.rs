@@ -6,7 +6,7 @@
 
 use super::certificate::Files;
 use super::{Shared, upstreams};
-use crate::config::Config;
+use crate::config::{Config, Server};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ pub struct Watch {
     seen: Option<Vec<u8>>,
     /// What was refused: said once, not at each look.
     refused: Option<Vec<u8>>,
-    upstreams: Vec<SocketAddr>,
+    upstreams: Vec<Server>,
     /// Looks running at which it could not be read.
     unreadable: u32,
     /// Those of the certificate, where clients are heard over TLS.
@@ -214,6 +214,13 @@ impl Watch {
                 return self.refuse(error.to_string());
             }
         };
+        match self.shared.secure.prepare(&config) {
+            Ok(prepared) => self.shared.secure.install(prepared),
+            Err(error) => {
+                self.refused = Some(text);
+                return self.refuse(error.to_string());
+            }
+        }
         self.warn_of_restart(&config);
         self.text = Some(text);
         self.refused = None;
@@ -232,7 +239,7 @@ impl Watch {
         }
     }
 
-    fn apply(&mut self, servers: Vec<SocketAddr>) {
+    fn apply(&mut self, servers: Vec<Server>) {
         self.shared.pipeline.apply(&self.config, &servers);
         self.shared.show_rules(&self.config);
         if let Some(log) = &self.shared.log {

@@ -3,19 +3,13 @@
 use super::now;
 use super::report::{Answered, Role, Said};
 use crate::attach::Canary;
-use crate::config::Config;
-use crate::message::{
-    Answer, Ask, Judgement, Kind, Meaning, Name, Record, Section, Transport, judge, write_query,
-};
-use crate::upstream::stream::{ExchangeError, exchange};
+use crate::config::{Config, Server as Upstream};
+use crate::message::{Answer, Ask, Kind, Meaning, Name, Record, Section};
+use crate::upstream::lookup;
 use crate::upstream::system::{RESOLV_CONF, RESOLVED, named_in};
-use rand::Rng;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use tokio::net::UdpSocket;
-use tokio::time::timeout;
 
 /// A name server, and who asks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +38,9 @@ fn choose(
         true => resolved(),
         false => Vec::new(),
     };
-    let unsix = config.upstreams.clone().unwrap_or_default();
+    // What an encrypted one says, the unsix itself is asked for.
+    let unsix = config.upstreams.iter().flatten();
+    let unsix = unsix.filter_map(Upstream::plain).collect();
     let mut servers: Vec<Server> = Vec::new();
     for (role, all) in [
         (Role::Programs, programs),
@@ -128,12 +124,11 @@ pub(super) fn pinned(text: &str, host: &str) -> Option<Said> {
 
 const NOERROR: &str = "NOERROR";
 
-/// Asks one question, within [`LIMIT`].
+/// Asks one question.
 async fn ask(server: SocketAddr, host: Name, kind: Kind) -> Answered {
     let begun = now();
     let ask = Ask::plain(host, kind);
-    let heard = timeout(LIMIT, by_datagram(server, &ask)).await;
-    match heard.unwrap_or(Err(ExchangeError::Timeout)) {
+    match lookup(server, &ask).await {
         Ok(answer) => Answered {
             seconds: Some((begun.elapsed().as_secs_f64() * 1e6).round() / 1e6),
             ..read(&answer, kind)
@@ -143,63 +138,6 @@ async fn ask(server: SocketAddr, host: Name, kind: Kind) -> Answered {
             ..Answered::default()
         },
     }
-}
-
-async fn by_datagram(server: SocketAddr, ask: &Ask) -> Result<Arc<Answer>, ExchangeError> {
-    let unreachable = |_| ExchangeError::Unreachable;
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await.map_err(unreachable)?;
-    socket.connect(server).await.map_err(unreachable)?;
-    let id = rand::rng().next_u32() as u16;
-    let (mut edns, mut query) = (true, Vec::new());
-    loop {
-        write_query(ask, id, edns, &mut query);
-        socket.send(&query).await.map_err(unreachable)?;
-        let Ok(heard) = timeout(PATIENCE, listen(&socket, id, ask)).await else {
-            continue;
-        };
-        match heard.map_err(unreachable)? {
-            Judgement::Answer(answer) => return Ok(answer),
-            Judgement::Truncated => return by_stream(server, id, ask, &query).await,
-            Judgement::EndlessChain => return Err(ExchangeError::Garbled),
-            Judgement::WithoutEdns if edns => edns = false,
-            // It does not know what else to say.
-            Judgement::WithoutEdns | Judgement::Ignored(_) => return Err(ExchangeError::Garbled),
-        }
-    }
-}
-
-/// The first datagram that is an answer of some kind.
-async fn listen(socket: &UdpSocket, id: u16, ask: &Ask) -> std::io::Result<Judgement> {
-    let mut room = [0; 4096];
-    loop {
-        let length = socket.recv(&mut room).await?;
-        let heard = room.get(..length).unwrap_or_default();
-        match judge(heard, id, &ask.question, Transport::Datagram) {
-            Judgement::Ignored(_) => {}
-            judgement => return Ok(judgement),
-        }
-    }
-}
-
-async fn by_stream(
-    server: SocketAddr,
-    id: u16,
-    ask: &Ask,
-    query: &[u8],
-) -> Result<Arc<Answer>, ExchangeError> {
-    let mut found = None;
-    let accept = |message: &[u8]| {
-        if let Judgement::Answer(answer) = judge(message, id, &ask.question, Transport::Stream) {
-            found = Some(answer);
-        }
-        found.is_some()
-    };
-    exchange(server, query, LIMIT, accept).await?;
-    found.ok_or(ExchangeError::Garbled)
 }
 
 fn read(answer: &Answer, kind: Kind) -> Answered {
@@ -246,10 +184,6 @@ fn printable(text: &str) -> String {
 
 /// INFO-CODE of RFC 8914 §4.18: a filter that the client asked for.
 const FILTERED: u16 = 17;
-/// For one question.
-const LIMIT: Duration = Duration::from_secs(2);
-/// Until a datagram is sent again.
-const PATIENCE: Duration = Duration::from_millis(700);
 const CANARY_LIMIT: Duration = Duration::from_millis(1500);
 
 #[cfg(test)]
@@ -262,7 +196,7 @@ mod tests {
         let (stub, one, two) = (at("127.0.0.53:53"), at("192.0.2.1:53"), at("192.0.2.2:53"));
         let plain = Config::default();
         let with = Config {
-            upstreams: Some(vec![one, two]),
+            upstreams: Some(vec![one.into(), two.into()]),
             ..Config::default()
         };
         #[rustfmt::skip]

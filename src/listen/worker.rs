@@ -10,7 +10,8 @@ use super::counter::Counter;
 use super::handover::Handover;
 use super::inbox::{Errand, Inbox};
 use super::sockets::Ear;
-use crate::message::Transport;
+use crate::config::Server;
+use crate::message::{Transport, is_reply_to};
 use crate::metrics;
 use crate::pipeline::{
     Action, Client, Event, Exchange, Fetches, Note, Origin, Outcome, Pipeline, Settings, Trouble,
@@ -18,6 +19,7 @@ use crate::pipeline::{
 };
 use crate::sys::{Inbound, Local, Outbound};
 use crate::time::Moment;
+use crate::upstream::secure::Secure;
 use crate::upstream::stream::{self, ExchangeError};
 use crate::upstream::{Datagrams, Heard, Sent};
 use foldhash::HashMap;
@@ -47,6 +49,8 @@ pub struct Parts {
     pub connections: Arc<Connections>,
     /// Runs exchanges over streams.
     pub streams: Handle,
+    /// Asks upstreams over TLS.
+    pub secure: Arc<Secure>,
     /// The daemon's clock.
     pub clock: Clock,
     /// When it last went round, in microseconds of that clock: the watchdog looks at it.
@@ -258,7 +262,7 @@ impl Worker {
         match action {
             Action::Send {
                 exchange,
-                upstream,
+                upstream: Server::Plain(upstream),
                 transport: Transport::Datagram,
                 packet,
             } => {
@@ -267,11 +271,21 @@ impl Worker {
             }
             Action::Send {
                 exchange,
-                upstream,
+                upstream: Server::Plain(upstream),
                 transport: Transport::Stream,
                 packet,
+            } => self.send_by_stream(exchange, upstream, packet),
+            Action::Send {
+                exchange,
+                upstream: Server::Tls(upstream),
+                packet,
+                ..
             } => {
-                self.send_by_stream(exchange, upstream, packet);
+                let inbox = Arc::clone(&self.parts.inbox);
+                let done = Box::new(move |answer| {
+                    inbox.leave(Errand::Streamed { exchange, answer });
+                });
+                self.parts.secure.ask(&upstream, packet, done);
             }
             Action::Reply {
                 origin,
@@ -292,7 +306,7 @@ impl Worker {
                         .for_each(|sent| self.datagrams.close(sent));
                 }
             }
-            Action::Note(note) => log(&note),
+            Action::Note(note) => log(&note, &self.parts.secure),
         }
     }
 
@@ -371,19 +385,6 @@ impl Worker {
     }
 }
 
-/// Same id, a response, and the same question but for letter case: the fetch looks closer.
-fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
-    // Our queries have an OPT record behind the question or nothing; ARCOUNT says which.
-    let opt = if query.get(11) == Some(&0) { 0 } else { OPT };
-    let question = query
-        .get(12..query.len().saturating_sub(opt))
-        .unwrap_or_default();
-    let theirs = message.get(12..12 + question.len());
-    query.get(..2) == message.get(..2)
-        && message.get(2).is_some_and(|flags| flags & 0x80 != 0)
-        && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
-}
-
 /// What ICMP told of a datagram that was sent.
 fn is_of_a_peer(error: &io::Error) -> bool {
     matches!(
@@ -407,14 +408,18 @@ fn trouble_of(error: ExchangeError) -> Trouble {
     match error {
         ExchangeError::Timeout => Trouble::Timeout,
         ExchangeError::Unreachable | ExchangeError::Closed => Trouble::Unreachable,
+        ExchangeError::Certificate => Trouble::Certificate,
+        ExchangeError::Tls => Trouble::Tls,
+        ExchangeError::Busy => Trouble::NoSocket,
         ExchangeError::Garbled => Trouble::Garbled,
     }
 }
 
-fn log(note: &Note) {
+fn log(note: &Note, secure: &Secure) {
     match note {
         Note::UpstreamDown { upstream, reason } => {
-            tracing::warn!(%upstream, reason, "upstream is down");
+            let problem = secure.problem(upstream);
+            tracing::warn!(%upstream, reason, problem, "upstream is down");
         }
         Note::UpstreamUp { upstream } => tracing::info!(%upstream, "upstream is up"),
         Note::Loop { upstream, peer } => {
@@ -427,5 +432,3 @@ fn log(note: &Note) {
 const LONGEST: usize = 4096;
 /// One exchange over a stream (answers.md 10).
 const STREAM_LIMIT: Duration = Duration::from_secs(1);
-/// Octets of the OPT record at the end of our queries.
-const OPT: usize = 11;

@@ -22,6 +22,6 @@ pub use kind::{Kind, Rcode, UnknownKind};
 pub use made::{addresses, nodata, nxdomain, under_kind};
 pub use name::{Name, NameError};
 pub use opt::OwnEde;
-pub use query::{Ask, Edns, Fault, Query, Question, write_query};
+pub use query::{Ask, Edns, Fault, Query, Question, is_reply_to, pad_query, write_query};
 pub use reply::{Body, Room, Ttl, write_fault, write_reply};
 pub use svcb::{Hints, without_ipv6hint};

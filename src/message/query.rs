@@ -313,5 +313,42 @@ pub fn write_query(ask: &Ask, id: u16, edns: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// Pads a query of ours to a multiple of 128 octets, where it has an OPT record to do so in (RFC 7830, RFC 8467 §4.1).
+pub fn pad_query(query: &mut Vec<u8>) {
+    if query.get(ADDITIONAL) == Some(&1) {
+        let options = query.len() + OPTION_HEADER;
+        let padding = (options.next_multiple_of(BLOCK) - options) as u16;
+        // RDLENGTH, which was none, is what it ends with.
+        query.truncate(query.len() - 2);
+        push_words([OPTION_HEADER as u16 + padding, PADDING, padding], query);
+        query.resize(query.len() + usize::from(padding), 0);
+    }
+}
+
+/// Whether a message has the id of a query of ours, is a response, and repeats its question but for letter case.
+pub fn is_reply_to(query: &[u8], message: &[u8]) -> bool {
+    let opt = if query.get(ADDITIONAL) == Some(&1) {
+        OPT
+    } else {
+        0
+    };
+    let question = query.get(HEADER..query.len().saturating_sub(opt));
+    let question = question.unwrap_or_default();
+    let theirs = message.get(HEADER..HEADER + question.len());
+    query.get(..2) == message.get(..2)
+        && message.get(2).is_some_and(|flags| flags & 0x80 != 0)
+        && theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question))
+}
+
+/// Where the lower octet of ARCOUNT stands: our queries have an OPT record behind the question or nothing.
+const ADDITIONAL: usize = 11;
+/// Octets of that OPT record.
+const OPT: usize = 11;
+/// Octets before an option's data (RFC 6891 §6.1.2).
+const OPTION_HEADER: usize = 4;
+/// RFC 7830 §3.
+const PADDING: u16 = 12;
+const BLOCK: usize = 128;
+
 #[cfg(test)]
 mod tests;

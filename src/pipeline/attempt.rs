@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) struct Try {
     pub(super) server: Arc<Upstream>,
     pub(super) transport: Transport,
+    /// Its server is asked otherwise than it usually is.
+    pub(super) is_detour: bool,
     pub(super) id: u16,
     pub(super) edns: bool,
     pub(super) sent: Moment,
@@ -33,13 +35,12 @@ pub(super) enum Hope {
 /// How a question is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    Datagram,
+    /// As the server is usually asked.
+    Usual,
     /// For a server that may not know it.
     WithoutEdns,
     /// As the datagram that came back truncated.
-    Stream {
-        edns: bool,
-    },
+    Stream { edns: bool },
 }
 
 impl Try {
@@ -50,18 +51,24 @@ impl Try {
         before: usize,
         turn: &mut Turn<'_>,
     ) -> Self {
-        let (transport, span) = match manner {
-            Manner::Stream { .. } => (Transport::Stream, STREAM_TRY),
+        let usual = server.transport();
+        let transport = match manner {
+            Manner::Stream { .. } => Transport::Stream,
+            Manner::Usual | Manner::WithoutEdns => usual,
+        };
+        let span = match transport {
+            Transport::Stream => STREAM_TRY,
             // A server that was silent gets more time, within the bounds of a try.
-            _ => {
+            Transport::Datagram => {
                 let patience = server.patience() * (1 << before.min(3));
-                (Transport::Datagram, patience.min(LONGEST_TRY))
+                patience.min(LONGEST_TRY)
             }
         };
         server.asked();
         Self {
             server: Arc::clone(server),
             transport,
+            is_detour: transport != usual,
             id: (turn.draw)(),
             edns: !matches!(manner, Manner::WithoutEdns | Manner::Stream { edns: false }),
             sent: turn.now,
@@ -85,5 +92,5 @@ impl Drop for Try {
     }
 }
 
-/// One try over a stream.
+/// One try over a stream, which may have to be opened first.
 const STREAM_TRY: Duration = Duration::from_secs(1);

@@ -256,7 +256,7 @@ impl Fetches {
                 // A loop probe that was answered out in the world: it does not lead here any more.
                 let answered = matches!(landing, Landing::Answered(_));
                 if answered && upstream.state() == State::Looping && upstream.turn(State::Up) {
-                    let upstream = upstream.address;
+                    let upstream = upstream.server.clone();
                     self.actions
                         .push(Action::Note(Note::UpstreamUp { upstream }));
                 }

@@ -1,6 +1,7 @@
 //! What drivers tell fetches, and what fetches tell drivers.
 
 use super::{Origin, Tally, Trouble};
+use crate::config::Server;
 use crate::message::Transport;
 use std::net::SocketAddr;
 
@@ -40,7 +41,7 @@ pub enum Action {
         /// Names the answer.
         exchange: Exchange,
         /// Where to.
-        upstream: SocketAddr,
+        upstream: Server,
         /// How.
         transport: Transport,
         /// The query.
@@ -70,19 +71,19 @@ pub enum Note {
     /// An upstream is not asked any more.
     UpstreamDown {
         /// Which.
-        upstream: SocketAddr,
+        upstream: Server,
         /// Why.
         reason: &'static str,
     },
     /// An upstream is asked again.
     UpstreamUp {
         /// Which.
-        upstream: SocketAddr,
+        upstream: Server,
     },
     /// What we sent to this upstream came back to us.
     Loop {
         /// Which.
-        upstream: SocketAddr,
+        upstream: Server,
         /// Who brought it back.
         peer: SocketAddr,
     },

@@ -76,7 +76,7 @@ impl Pipeline {
         let servers = to.settings.servers(&to.query.question.name);
         let each = servers
             .iter()
-            .map(|server| format!("{} ({:?})", server.address, server.state()));
+            .map(|server| format!("{} ({:?})", server.server, server.state()));
         let text = each.collect::<Vec<_>>().join(", ").to_lowercase();
         told.say(
             "upstreams",

@@ -12,9 +12,9 @@
 use super::attempt::{Hope, Manner, Try};
 use super::health::{State, Trouble, Upstream};
 use super::settings::Servers;
+use crate::config::Server;
 use crate::message::{self, Answer, Ask, Flaw, Judgement, Meaning, Rcode, Transport};
 use crate::time::Moment;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(super) enum Step {
     /// Put the question like this; `attempt` names it when something comes back.
     Send {
         attempt: u8,
-        upstream: SocketAddr,
+        upstream: Server,
         transport: Transport,
         id: u16,
         edns: bool,
@@ -74,12 +74,9 @@ pub(super) enum Step {
     /// No more is awaited.
     Release,
     /// An upstream is asked again.
-    Up { upstream: SocketAddr },
+    Up { upstream: Server },
     /// An upstream is not asked any more.
-    Down {
-        upstream: SocketAddr,
-        trouble: Trouble,
-    },
+    Down { upstream: Server, trouble: Trouble },
 }
 
 /// How a flight ended.
@@ -146,7 +143,7 @@ impl Flight {
         if let Some(server) =
             self.untried(|server| self.choice == Choice::Once || server.is_willing())
         {
-            return self.send(&server, Manner::Datagram, turn);
+            return self.send(&server, Manner::Usual, turn);
         }
         if self.failed.is_some() {
             return self.fail(turn);
@@ -155,7 +152,7 @@ impl Flight {
             .then(|| self.again())
             .flatten()
         {
-            Some(server) => self.send(&server, Manner::Datagram, turn),
+            Some(server) => self.send(&server, Manner::Usual, turn),
             None => self.give_up_if_hopeless(turn),
         }
     }
@@ -200,7 +197,7 @@ impl Flight {
         let new = Try::new(server, manner, before.count(), turn);
         turn.steps.push(Step::Send {
             attempt: u8::try_from(self.tries.len()).unwrap_or(u8::MAX),
-            upstream: server.address,
+            upstream: server.server.clone(),
             transport: new.transport,
             id: new.id,
             edns: new.edns,
@@ -225,7 +222,7 @@ impl Flight {
         }
         hit.close();
         let edns = hit.edns;
-        if hit.transport == Transport::Datagram {
+        if !hit.is_detour {
             server.heard_after(turn.now.since(hit.sent));
         }
         lift(&server, turn);
@@ -294,8 +291,12 @@ impl Flight {
         }
         hit.close();
         hit.server.troubled(trouble);
-        // A stream that failed says little, and a socket that we lack nothing about the server.
-        if hit.transport == Transport::Datagram && trouble == Trouble::Unreachable {
+        // A detour that failed says little, and a socket that we lack nothing about the server.
+        let is_gone = matches!(
+            trouble,
+            Trouble::Unreachable | Trouble::Certificate | Trouble::Tls
+        );
+        if !hit.is_detour && is_gone {
             sink(&hit.server, trouble, turn);
         }
         self.advance(turn);
@@ -325,15 +326,14 @@ impl Flight {
                 continue;
             }
             attempt.server.troubled(Trouble::Timeout);
-            match attempt.transport {
-                Transport::Stream => attempt.close(),
-                Transport::Datagram => {
-                    if !attempt.server.was_heard_since(attempt.sent) {
-                        sink(&attempt.server, Trouble::Timeout, turn);
-                    }
-                    attempt.state = Hope::Late;
-                }
+            if attempt.is_detour {
+                attempt.close();
+                continue;
             }
+            if !attempt.server.was_heard_since(attempt.sent) {
+                sink(&attempt.server, Trouble::Timeout, turn);
+            }
+            attempt.state = Hope::Late;
         }
         if self.stage == Stage::Asking && self.limits.slow <= turn.now {
             self.stage = Stage::Slow;
@@ -371,7 +371,7 @@ impl Flight {
     /// The last upstream's own words, else a SERVFAIL that says what was missing.
     fn verdict(&self) -> Failed {
         // RFC 8914 §4.23, §4.24: nobody was there, or somebody was, and nothing came of it.
-        let broke = self.tries.iter().any(|t| t.transport == Transport::Stream);
+        let broke = self.tries.iter().any(|t| t.is_detour);
         let ede = if self.garbled || broke {
             NETWORK_ERROR
         } else {
@@ -403,7 +403,7 @@ fn lift(server: &Upstream, turn: &mut Turn<'_>) {
     server.heard(turn.now);
     if server.state() == State::Down && server.turn(State::Up) {
         turn.steps.push(Step::Up {
-            upstream: server.address,
+            upstream: server.server.clone(),
         });
     }
 }
@@ -412,7 +412,7 @@ fn lift(server: &Upstream, turn: &mut Turn<'_>) {
 fn sink(server: &Upstream, trouble: Trouble, turn: &mut Turn<'_>) {
     if server.state() == State::Up && server.turn(State::Down) {
         turn.steps.push(Step::Down {
-            upstream: server.address,
+            upstream: server.server.clone(),
             trouble,
         });
     }

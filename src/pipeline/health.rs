@@ -4,16 +4,17 @@
 //! try pass without a word to anybody is down at once, so a dead first server costs one try and then none; the
 //! driver on duty asks it again each second, and any answer lifts it up.
 
+use crate::config::Server;
+use crate::message::Transport;
 use crate::time::Moment;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// One upstream server.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens, and how it is asked.
+    pub server: Server,
     state: AtomicU8,
     /// Smoothed round-trip time in microseconds; 0 until the first answer.
     smoothed: AtomicU32,
@@ -42,6 +43,10 @@ pub enum Trouble {
     Timeout,
     /// Refused, no route, or a stream that broke.
     Unreachable,
+    /// Its certificate or key does not prove that it is the server we mean.
+    Certificate,
+    /// The TLS handshake failed otherwise.
+    Tls,
     /// We had no socket to send from: it says nothing about the upstream.
     NoSocket,
     /// SERVFAIL, REFUSED, FORMERR, NOTIMP or another RCODE that is no answer.
@@ -56,9 +61,11 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every kind, in the order of [`Upstream::failures`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Timeout,
         Self::Unreachable,
+        Self::Certificate,
+        Self::Tls,
         Self::NoSocket,
         Self::Rcode,
         Self::Mismatch,
@@ -71,6 +78,8 @@ impl Trouble {
         match self {
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
+            Self::Certificate => "certificate",
+            Self::Tls => "tls",
             Self::NoSocket => "no_socket",
             Self::Rcode => "rcode",
             Self::Mismatch => "mismatch",
@@ -82,15 +91,23 @@ impl Trouble {
 
 impl Upstream {
     /// One that nobody has asked yet: taken for up.
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(server: Server) -> Self {
         Self {
-            address,
+            server,
             state: AtomicU8::new(0),
             smoothed: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             heard: AtomicU64::new(0),
             queries: AtomicU64::new(0),
             failures: Default::default(),
+        }
+    }
+
+    /// How its answers come, unless one fits no datagram.
+    pub fn transport(&self) -> Transport {
+        match self.server {
+            Server::Plain(_) => Transport::Datagram,
+            Server::Tls(_) => Transport::Stream,
         }
     }
 
@@ -204,6 +221,7 @@ const MOST_IN_FLIGHT: u32 = 1024;
 #[cfg(test)]
 mod tests {
     use super::{State, Upstream};
+    use crate::config::Server;
     use std::time::Duration;
 
     #[test]
@@ -217,7 +235,7 @@ mod tests {
             ("smoothed",          &[100, 200, 200], 351),
         ];
         for (why, samples, want) in cases {
-            let upstream = Upstream::new("192.0.2.1:53".parse().unwrap());
+            let upstream = Upstream::new(Server::Plain("192.0.2.1:53".parse().unwrap()));
             for sample in samples {
                 upstream.heard_after(Duration::from_millis(*sample));
             }
@@ -230,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_turn_tells_whether_it_changed_anything() {
-        let upstream = Upstream::new("192.0.2.1:53".parse().unwrap());
+        let upstream = Upstream::new(Server::Plain("192.0.2.1:53".parse().unwrap()));
         assert!(!upstream.turn(State::Up));
         assert!(upstream.turn(State::Down));
         assert!(!upstream.is_willing());

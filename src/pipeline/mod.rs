@@ -37,7 +37,7 @@ mod written;
 mod zones;
 
 use crate::cache::{Cache, Entry, Failures, Usage};
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::message::{self, Kind, Meaning, Query, Question, Rcode, Transport};
 use crate::policy::Verdicts;
 use crate::time::Moment;
@@ -156,7 +156,7 @@ pub enum Source {
 
 impl Pipeline {
     /// `upstreams` are those of the configuration, or the system's where it names none; `seed` keys hashes.
-    pub fn new(config: &Config, upstreams: &[SocketAddr], seed: u64) -> Self {
+    pub fn new(config: &Config, upstreams: &[Server], seed: u64) -> Self {
         let settings = Settings::new(config, upstreams, None);
         Self {
             generation: AtomicU64::new(settings.generation),
@@ -179,7 +179,7 @@ impl Pipeline {
     }
 
     /// A reload: rules, routes, upstreams, access and times act with the next reply; the cache stays.
-    pub fn apply(&self, config: &Config, upstreams: &[SocketAddr]) {
+    pub fn apply(&self, config: &Config, upstreams: &[Server]) {
         let mut current = self
             .settings
             .write()

@@ -6,11 +6,11 @@
 use super::health::Upstream;
 use super::special::{Found, Special};
 use crate::cache::Times;
-use crate::config::{Config, ProbeOptions};
+use crate::config::{Config, ProbeOptions, Server};
 use crate::message::{Kind, Name, Question};
 use crate::policy::{Policy, Ranges, Verdicts};
 use foldhash::{HashMap, HashMapExt};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +47,15 @@ pub struct Settings {
 
 impl Settings {
     /// From a valid configuration; `upstreams` are those it names, or the system's.
-    pub fn new(config: &Config, upstreams: &[SocketAddr], former: Option<&Self>) -> Self {
-        let mut known: HashMap<SocketAddr, Arc<Upstream>> = HashMap::new();
+    pub fn new(config: &Config, upstreams: &[Server], former: Option<&Self>) -> Self {
+        let mut known: HashMap<Server, Arc<Upstream>> = HashMap::new();
         for upstream in former.into_iter().flat_map(|former| former.all.iter()) {
-            known.insert(upstream.address, Arc::clone(upstream));
+            known.insert(upstream.server.clone(), Arc::clone(upstream));
         }
-        let mut servers = |addresses: &[SocketAddr]| -> Servers {
-            let each = addresses.iter().map(|address| {
-                let fresh = || Arc::new(Upstream::new(*address));
-                Arc::clone(known.entry(*address).or_insert_with(fresh))
+        let mut servers = |servers: &[Server]| -> Servers {
+            let each = servers.iter().map(|server| {
+                let fresh = || Arc::new(Upstream::new(server.clone()));
+                Arc::clone(known.entry(server.clone()).or_insert_with(fresh))
             });
             each.collect()
         };
@@ -96,7 +96,11 @@ impl Settings {
             defaults,
             all: all.into(),
             routes,
-            special: Special::new(upstreams.iter().all(|server| is_global(server.ip()))),
+            special: Special::new(
+                upstreams
+                    .iter()
+                    .all(|server| server.ip().is_none_or(is_global)),
+            ),
             canary: config.canary(),
         }
     }
@@ -115,12 +119,10 @@ impl Settings {
         &self.all
     }
 
-    /// The addresses of the default upstreams, in their order.
-    pub fn defaults(&self) -> Vec<SocketAddr> {
-        self.defaults
-            .iter()
-            .map(|upstream| upstream.address)
-            .collect()
+    /// The default upstreams, in their order.
+    pub fn defaults(&self) -> Vec<Server> {
+        let servers = self.defaults.iter();
+        servers.map(|upstream| upstream.server.clone()).collect()
     }
 
     /// The upstreams for a name: those of the longest zone that holds it, else the defaults.

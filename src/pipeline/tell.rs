@@ -102,7 +102,7 @@ impl Fetches {
         };
         if let Some(upstream) = self.pipeline.tokens.find(&query.question.name, self.now) {
             if upstream.turn(State::Looping) {
-                let (upstream, peer) = (upstream.address, asker.origin.peer);
+                let (upstream, peer) = (upstream.server.clone(), asker.origin.peer);
                 self.actions
                     .push(Action::Note(Note::Loop { upstream, peer }));
             }

@@ -11,6 +11,7 @@ mod state;
 use crate::pipeline::{Pipeline, Settings};
 use crate::probe::Outcome;
 use crate::time::Moment;
+use crate::upstream::secure::Secure;
 use crate::verdict::{self, Book, Change, Condition, Endpoint, Report, Verdict};
 use resolve::Resolvers;
 use round::{Control, Pace, Round};
@@ -70,6 +71,7 @@ impl Prober {
     /// For a pipeline; `state` is the file that verdicts survive in, `now` the pipeline's time.
     pub fn new(
         pipeline: Arc<Pipeline>,
+        secure: Arc<Secure>,
         state: Option<PathBuf>,
         now: impl Fn() -> Moment + Send + Sync + 'static,
     ) -> Self {
@@ -84,7 +86,7 @@ impl Prober {
                 rules: BTreeMap::new(),
             }),
             state,
-            resolvers: Resolvers::default(),
+            resolvers: Resolvers::new(secure),
             pace: Pace::default(),
             control: Control::default(),
         }

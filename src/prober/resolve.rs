@@ -1,27 +1,51 @@
 //! The addresses of hosts, as the daemon's own upstreams tell them, before any rule.
 
-use crate::message::Name;
+use crate::config::Server;
+use crate::message::{Ask, Kind, Meaning, Name};
+use crate::upstream::secure::Secure;
+use crate::upstream::{addresses, lookup};
+use foldhash::{HashMap, HashMapExt};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Addresses, and until when they hold.
+type Kept = (Vec<IpAddr>, Instant);
 
 /// A resolver for each list of upstreams that is in use.
-#[derive(Default)]
 pub(super) struct Resolvers {
     known: Mutex<Vec<(Vec<SocketAddr>, TokioResolver)>>,
+    /// Asks upstreams over TLS.
+    secure: Arc<Secure>,
+    /// What was heard where one of them is, and until when it holds.
+    kept: Mutex<HashMap<(Name, Kind), Kept>>,
 }
 
 impl Resolvers {
+    /// None yet.
+    pub(super) fn new(secure: Arc<Secure>) -> Self {
+        Self {
+            known: Mutex::default(),
+            secure,
+            kept: Mutex::new(HashMap::new()),
+        }
+    }
+
     /// The IPv4 addresses of a host, as these upstreams tell them; `None` where nobody could tell.
-    pub(super) async fn ipv4(
-        &self,
-        upstreams: Vec<SocketAddr>,
-        host: &Name,
-    ) -> Option<Vec<Ipv4Addr>> {
+    pub(super) async fn ipv4(&self, upstreams: &[Server], host: &Name) -> Option<Vec<Ipv4Addr>> {
+        if upstreams.iter().any(|server| server.plain().is_none()) {
+            let found = self.securely(upstreams, host, Kind::A).await?;
+            let ipv4 = found.into_iter().filter_map(|address| match address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            });
+            return Some(ipv4.collect());
+        }
         let address = |data: &RData| match data {
             RData::A(a) => Some(a.0),
             _ => None,
@@ -30,11 +54,15 @@ impl Resolvers {
     }
 
     /// The same of IPv6.
-    pub(super) async fn ipv6(
-        &self,
-        upstreams: Vec<SocketAddr>,
-        host: &Name,
-    ) -> Option<Vec<Ipv6Addr>> {
+    pub(super) async fn ipv6(&self, upstreams: &[Server], host: &Name) -> Option<Vec<Ipv6Addr>> {
+        if upstreams.iter().any(|server| server.plain().is_none()) {
+            let found = self.securely(upstreams, host, Kind::AAAA).await?;
+            let ipv6 = found.into_iter().filter_map(|address| match address {
+                IpAddr::V6(address) => Some(address),
+                IpAddr::V4(_) => None,
+            });
+            return Some(ipv6.collect());
+        }
         let address = |data: &RData| match data {
             RData::AAAA(aaaa) => Some(aaaa.0),
             _ => None,
@@ -42,7 +70,37 @@ impl Resolvers {
         records(&self.of(upstreams)?, host, RecordType::AAAA, address).await
     }
 
-    fn of(&self, upstreams: Vec<SocketAddr>) -> Option<TokioResolver> {
+    /// By the first that answers, in their order: a plain one is asked only where those before it fail.
+    async fn securely(&self, upstreams: &[Server], host: &Name, kind: Kind) -> Option<Vec<IpAddr>> {
+        let key = (host.lower(), kind);
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((addresses, _)) = kept().get(&key).filter(|(_, until)| now() < *until) {
+            return Some(addresses.clone());
+        }
+        let ask = Ask::plain(*host, kind);
+        for server in upstreams {
+            let answer = match server {
+                Server::Plain(address) => lookup(*address, &ask).await,
+                Server::Tls(server) => self.secure.lookup(server, &ask).await,
+            };
+            let answer = answer.ok();
+            let Some(answer) = answer.filter(|answer| answer.meaning() != Meaning::Failure) else {
+                continue;
+            };
+            let found = addresses(&answer);
+            let ttl = Duration::from_secs(answer.smallest_ttl().unwrap_or_default().into());
+            let mut kept = kept();
+            kept.retain(|_, (_, until)| now() < *until);
+            if kept.len() < ANSWERS as usize {
+                kept.insert(key, (found.clone(), now() + ttl));
+            }
+            return Some(found);
+        }
+        None
+    }
+
+    fn of(&self, upstreams: &[Server]) -> Option<TokioResolver> {
+        let upstreams: Vec<SocketAddr> = upstreams.iter().filter_map(Server::plain).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, resolver)) = known.iter().find(|(servers, _)| *servers == upstreams) {
             return Some(resolver.clone());
@@ -90,6 +148,11 @@ async fn records<T>(
         Err(error) if error.is_no_records_found() => Some(Vec::new()),
         Err(_) => None,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "answers are kept for a time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// For each try; there are two.

@@ -1,6 +1,7 @@
 //! One round of probes of one host.
 
 use super::Prober;
+use crate::config::Server;
 use crate::message::Name;
 use crate::pipeline::{Settings, is_global};
 use crate::probe::{Finding, Limits, Outcome, Target, probe};
@@ -64,17 +65,18 @@ impl Round {
 
     /// The IPv6 addresses of a host; `None` where nobody could tell.
     async fn ipv6(&self, host: &Name) -> Option<Vec<Ipv6Addr>> {
-        self.prober.resolvers.ipv6(self.servers(host), host).await
+        self.prober.resolvers.ipv6(&self.servers(host), host).await
     }
 
     /// The IPv4 addresses of a host; `None` where nobody could tell.
     async fn ipv4(&self, host: &Name) -> Option<Vec<Ipv4Addr>> {
-        self.prober.resolvers.ipv4(self.servers(host), host).await
+        self.prober.resolvers.ipv4(&self.servers(host), host).await
     }
 
-    fn servers(&self, host: &Name) -> Vec<SocketAddr> {
+    fn servers(&self, host: &Name) -> Vec<Server> {
         let servers = self.settings.servers(host);
-        servers.iter().map(|server| server.address).collect()
+        let servers = servers.iter();
+        servers.map(|upstream| upstream.server.clone()).collect()
     }
 
     /// Side by side. What this host could not do says nothing of an address, and is left out.

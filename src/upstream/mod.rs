@@ -3,7 +3,10 @@
 //! Decides nothing about answers: whoever asks says which message is the right one.
 
 mod datagram;
+mod lookup;
+pub mod secure;
 pub mod stream;
 pub mod system;
 
 pub use datagram::{Datagrams, Heard, Sent};
+pub use lookup::{addresses, lookup};

@@ -20,6 +20,12 @@ pub enum ExchangeError {
     Unreachable,
     /// The peer ended the connection without an answer.
     Closed,
+    /// The peer's certificate or key is not that of the server we mean.
+    Certificate,
+    /// The TLS handshake failed otherwise.
+    Tls,
+    /// Too many queries wait for that server already.
+    Busy,
     /// Messages came, and none of them was an acceptable answer; or the query fits no message.
     Garbled,
 }
@@ -31,6 +37,9 @@ impl ExchangeError {
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
             Self::Closed => "closed",
+            Self::Certificate => "certificate",
+            Self::Tls => "tls",
+            Self::Busy => "busy",
             Self::Garbled => "garbled",
         }
     }
@@ -55,7 +64,8 @@ pub async fn exchange(
         .unwrap_or(Err(ExchangeError::Timeout))
 }
 
-async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+/// A connection that sends what it has at once.
+pub(super) async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

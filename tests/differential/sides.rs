@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use unsix::config::Config;
+use unsix::config::{Config, Server};
 use unsix::message::Transport;
 use unsix::pipeline::{
     Action, Duty, Event, Exchange, Fetches, Origin, Outcome, Pipeline, Tally, Via,
@@ -170,7 +170,7 @@ impl Side {
             match next {
                 Some(Action::Send {
                     exchange,
-                    upstream,
+                    upstream: Server::Plain(upstream),
                     transport,
                     packet,
                 }) => match wire.hear(&packet, (upstream, transport), self.now) {
@@ -182,6 +182,7 @@ impl Side {
                         queue.extend(more);
                     }
                 },
+                Some(Action::Send { upstream, .. }) => panic!("nobody named {upstream}"),
                 Some(Action::Reply {
                     origin,
                     reply,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use unsix::config::Config;
+use unsix::config::{Config, Server};
 use unsix::message::Transport;
 use unsix::pipeline::{
     Action, Client, Duty, Event, Exchange, Fetches, Origin, Outcome, Pipeline, Tally, Trouble, Via,
@@ -231,7 +231,7 @@ impl World {
             match action {
                 Action::Send {
                     exchange,
-                    upstream,
+                    upstream: Server::Plain(upstream),
                     transport,
                     packet,
                 } => {
@@ -260,6 +260,9 @@ impl World {
                     if let Some(driver) = self.drivers.get_mut(index) {
                         driver.open.remove(&fetch);
                     }
+                }
+                Action::Send { upstream, .. } => {
+                    return Err(format!("scenarios know no {upstream}"));
                 }
                 Action::Note(note) => self.notes.push(note_text(&note)),
             }

@@ -171,3 +171,39 @@ fn an_upstream_is_asked_the_question_alone() {
     let head = b"\x0a\x0b\0\0\0\x01\0\0\0\0\0\0";
     assert_eq!(out, [&head[..], question].concat());
 }
+
+#[test]
+fn queries_are_padded_to_blocks_where_they_can_be() {
+    let mut query = Vec::new();
+    for name in [
+        "a",
+        "a.rather.longer.name.that.fills.most.of.one.block.and.then.a.little.more.example",
+        &["x"; 120].join("."),
+    ] {
+        let ask = Ask::plain(Name::parse(name).unwrap(), Kind::A);
+        write_query(&ask, 7, false, &mut query);
+        let bare = query.clone();
+        pad_query(&mut query);
+        assert_eq!(query, bare, "there is no OPT to pad in");
+        write_query(&ask, 7, true, &mut query);
+        let unpadded = query.clone();
+        pad_query(&mut query);
+        assert!(query.len().is_multiple_of(128), "{name}: {}", query.len());
+        assert!(
+            query.len() - unpadded.len() < 132,
+            "{name}: one block at most"
+        );
+        let read = hickory_proto::op::Message::from_vec(&query).unwrap();
+        let options = read.edns.unwrap();
+        assert!(
+            options
+                .option(hickory_proto::rr::rdata::opt::EdnsCode::Padding)
+                .is_some()
+        );
+        let mut answer = unpadded.to_ascii_uppercase();
+        answer[2] |= 0x80;
+        assert!(is_reply_to(&unpadded, &answer), "{name}");
+        answer[13] ^= 1;
+        assert!(!is_reply_to(&unpadded, &answer), "{name}: another question");
+    }
+}

@@ -1,0 +1,168 @@
+//! Servers that others wrote.
+
+use super::authority::{Authority, Signed};
+use super::daemon::client::ask;
+use super::daemon::files::Folder;
+use super::daemon::{start, until, wire};
+use super::{NAME, named, run};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A test, and the program that it needs.
+type Test = (&'static str, &'static str, fn(&Path));
+
+pub(crate) const TESTS: &[Test] = &[
+    ("unbound_is_asked_over_tls", "unbound", unbound),
+    ("knot_resolver_is_asked_over_tls", "kresd", knot_resolver),
+    ("dnsdist_is_asked_over_tls", "dnsdist", dnsdist),
+    ("a_server_of_tls_1_1_is_refused", "openssl", old),
+];
+
+/// A child, ended when dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    _folder: Folder,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Waits until it takes connections. `configure` gets a folder and a free port, and says how it is started.
+    fn start(program: &Path, configure: impl Fn(&Folder, u16) -> Vec<String>) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let folder = Folder::new();
+        let arguments = configure(&folder, address.port());
+        let mut command = Command::new(program);
+        command.args(&arguments).current_dir(folder.path("."));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        until(&format!("{program:?} {arguments:?}"), || {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "{program:?} {arguments:?} ended"
+            );
+            TcpStream::connect(address).ok()
+        });
+        Self {
+            child,
+            address,
+            _folder: folder,
+        }
+    }
+}
+
+/// Asks for what the server was told, many times at once.
+fn is_asked(server: &Server, authority: &Authority) {
+    let upstream = named(server.address, authority);
+    let daemon = start(&format!("upstreams: [\"{upstream}\"]\nrules: []\n"));
+    for number in 0..50 {
+        let reply = ask(daemon.addresses()[0], &format!("n{number}.a.test"), wire::A);
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(wire::addresses(&reply), [address], "{number}");
+    }
+    assert_eq!(daemon.troubles(), "");
+}
+
+fn good() -> (Authority, Signed) {
+    let authority = Authority::new();
+    let signed = authority.sign(NAME);
+    (authority, signed)
+}
+
+fn unbound(program: &Path) {
+    let (authority, signed) = good();
+    let server = Server::start(program, |folder, port| {
+        let config = format!(
+            "server:\n interface: 127.0.0.1@{port}\n tls-port: {port}\n port: {port}\n \
+             tls-service-pem: \"{}\"\n tls-service-key: \"{}\"\n username: \"\"\n chroot: \"\"\n \
+             do-daemonize: no\n pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n \
+             directory: \"{}\"\n local-zone: \"a.test.\" redirect\n local-data: \"a.test. 60 A 192.0.2.7\"\n\
+             remote-control:\n control-enable: no\n",
+            signed.chain.display(),
+            signed.key.display(),
+            folder.path(".").display()
+        );
+        let file = folder.write("unbound.conf", config);
+        vec!["-d".into(), "-c".into(), file.display().to_string()]
+    });
+    is_asked(&server, &authority);
+}
+
+fn knot_resolver(program: &Path) {
+    let (authority, signed) = good();
+    let server = Server::start(program, |folder, port| {
+        let config = format!(
+            "net.listen('127.0.0.1', {port}, {{ kind = 'tls' }})\nnet.tls('{}', '{}')\n\
+             cache.size = 10 * MB\nmodules.unload('ta_update')\n\
+             policy.add(policy.suffix(policy.ANSWER({{ [kres.type.A] = {{ rdata = kres.str2ip('192.0.2.7'), ttl = 60 }} }}), \
+             {{ todname('a.test') }}))\n",
+            signed.chain.display(),
+            signed.key.display()
+        );
+        let file = folder.write("kresd.conf", config);
+        vec![
+            "-n".into(),
+            "-c".into(),
+            file.display().to_string(),
+            ".".into(),
+        ]
+    });
+    is_asked(&server, &authority);
+}
+
+fn dnsdist(program: &Path) {
+    let (authority, signed) = good();
+    let server = Server::start(program, |folder, port| {
+        let config = format!(
+            "addTLSLocal('127.0.0.1:{port}', '{}', '{}')\nsetLocal('127.0.0.1:{}')\n\
+             addAction('a.test', SpoofAction('192.0.2.7'))\naddAction(AllRule(), RCodeAction(DNSRCode.NXDOMAIN))\n",
+            signed.chain.display(),
+            signed.key.display(),
+            ports_free()
+        );
+        let file = folder.write("dnsdist.conf", config);
+        let options = ["--supervised", "--disable-syslog", "-C"].map(str::to_owned);
+        [options.to_vec(), vec![file.display().to_string()]].concat()
+    });
+    is_asked(&server, &authority);
+}
+
+fn ports_free() -> u16 {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+fn old(program: &Path) {
+    let (authority, signed) = good();
+    let server = Server::start(program, |_, port| {
+        let options = format!(
+            "s_server -accept 127.0.0.1:{port} -tls1_1 -cipher DEFAULT@SECLEVEL=0 -quiet -cert {} -key {}",
+            signed.chain.display(),
+            signed.key.display()
+        );
+        options.split(' ').map(str::to_owned).collect()
+    });
+    let folder = Folder::new();
+    let program = run(&folder, &[named(server.address, &authority)], "");
+    let reply = ask(program.address(), "a.example", wire::A);
+    assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
+    let line = program.says("upstream is down");
+    assert!(
+        line.contains("reason=tls") && line.contains("ProtocolVersion"),
+        "{line}"
+    );
+}
