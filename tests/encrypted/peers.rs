@@ -35,8 +35,15 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Waits until it takes connections. `configure` gets a folder and a free port, and says how it is started.
+    /// Waits until it takes connections. `configure` gets a folder and a free port, and says how it is started. Whoever else
+    /// opens sockets here may be faster and have that port: then with another.
     fn start(program: &Path, configure: impl Fn(&Folder, u16) -> Vec<String>) -> Self {
+        (0..8)
+            .find_map(|_| Self::try_start(program, &configure))
+            .unwrap_or_else(|| panic!("{program:?} ends by itself, whatever its port"))
+    }
+
+    fn try_start(program: &Path, configure: &impl Fn(&Folder, u16) -> Vec<String>) -> Option<Self> {
         let address = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -50,18 +57,17 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        until(&format!("{program:?} {arguments:?}"), || {
-            assert!(
-                child.try_wait().unwrap().is_none(),
-                "{program:?} {arguments:?} ended"
-            );
-            TcpStream::connect(address).ok()
+        let stands = until(&format!("{program:?} {arguments:?}"), || {
+            if child.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            TcpStream::connect(address).is_ok().then_some(true)
         });
-        Self {
+        stands.then_some(Self {
             child,
             address,
             _folder: folder,
-        }
+        })
     }
 }
 
