@@ -121,7 +121,10 @@ impl Round {
         if control.is_due(self.settings.probe.interval) {
             let round = Self {
                 prober: Arc::clone(&self.prober),
-                endpoint: self.endpoint,
+                endpoint: Endpoint {
+                    port: CONTROL_PORT,
+                    ..self.endpoint
+                },
                 settings: Arc::clone(&self.settings),
             };
             tokio::spawn(async move {
@@ -253,6 +256,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Where controls are probed, whatever the port of the rule that wants to know.
+const CONTROL_PORT: u16 = 443;
 /// IPv6 addresses of a host that are probed; more are judged by what these show.
 const MOST_IPV6: usize = 16;
 /// IPv4 addresses of a host that are probed.

@@ -37,7 +37,7 @@ impl Watched {
         let daemon = daemon::start(&format!(
             "upstreams: [\"{}\"]\nadmin: {{listen: \"127.0.0.2:0\"}}\n\
              rules: [{{name: hub, hosts: [{HOST}], when: broken, initial: pass}}]\n\
-             probe: {{interval: 1500ms, timeout: 800ms, fall: 2, rise: 2, min_broken: 0s, controls: []}}\n",
+             probe: {{interval: 1500ms, timeout: 800ms, fall: 2, rise: 2, min_broken: 0s, controls: [control.example]}}\n",
             upstream.address
         ));
         Self {
@@ -64,6 +64,13 @@ impl Watched {
         let (_, text) = get(self.daemon.admin_address().unwrap(), "/verdicts");
         let page: Value = serde_json::from_str(&text).unwrap();
         page["hosts"][0].clone()
+    }
+
+    /// What was decided last.
+    fn change(&self) -> Value {
+        let (_, text) = get(self.daemon.admin_address().unwrap(), "/verdicts");
+        let page: Value = serde_json::from_str(&text).unwrap();
+        page["changes"].as_array().unwrap().last().unwrap().clone()
     }
 
     #[track_caller]
@@ -103,6 +110,8 @@ pub(crate) fn black_hole() {
     let broken = &watched.page()["addresses"][0];
     assert_eq!(broken["cause"], "tls_stall");
     assert_eq!(broken["works_with"][0], "mss_1220");
+    // The control is behind the same black hole, and its IPv4 works.
+    assert_eq!(watched.change()["ipv6_works_elsewhere"], false);
 }
 
 /// Nothing is known and nothing is asked for while there is no way at all; it goes on where there is one.
