@@ -19,7 +19,7 @@ mod ready;
 mod streams;
 mod watch;
 
-use crate::config::{Config, Server};
+use crate::config::{Config, Encrypted, Server};
 use crate::listen::passed::Passed;
 use crate::listen::sockets::{self, BindError, Ear};
 use crate::listen::worker::{Parts, Worker};
@@ -47,7 +47,7 @@ pub use watch::{Reloaded, Watch};
 pub struct Daemon {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    tls_addresses: Vec<SocketAddr>,
+    encrypted: Vec<Encrypted>,
     admin: Option<SocketAddr>,
     stop: signal::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
@@ -140,16 +140,12 @@ impl Daemon {
         };
         let encryption = certificate::Encryption::start(config).map_err(StartError::Certificate)?;
         let heard = bind::all(config, workers, passed)?;
-        let (addresses, tls_addresses) = (heard.addresses, heard.tls_addresses);
+        let addresses = heard.addresses;
+        let encrypted: Vec<_> = heard.encrypted.iter().map(|one| one.at.clone()).collect();
         let upstreams = upstreams(config, &addresses).map_err(StartError::Upstreams)?;
         let admin = config.admin.map(listen_for_admin).transpose()?;
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        announce(
-            config,
-            (&addresses, &tls_addresses),
-            &heard.missing,
-            &upstreams,
-        );
+        announce(config, (&addresses, &encrypted), &heard.missing, &upstreams);
         if let Some(address) = admin_address {
             tracing::info!(%address, "admin page");
         }
@@ -186,7 +182,7 @@ impl Daemon {
         Ok(Self {
             shared,
             addresses,
-            tls_addresses,
+            encrypted,
             admin: admin_address,
             stop,
             workers,
@@ -199,9 +195,9 @@ impl Daemon {
         &self.addresses
     }
 
-    /// The same of those where it hears over TLS.
-    pub fn tls_addresses(&self) -> &[SocketAddr] {
-        &self.tls_addresses
+    /// The same of those where it hears over encrypted transports.
+    pub fn encrypted(&self) -> &[Encrypted] {
+        &self.encrypted
     }
 
     /// Where the admin page stands, if it does.
@@ -357,7 +353,7 @@ fn listen_for_admin(address: SocketAddr) -> Result<std::net::TcpListener, StartE
 /// One line for each listener, upstream and rule.
 fn announce(
     config: &Config,
-    (addresses, tls): (&[SocketAddr], &[SocketAddr]),
+    (addresses, encrypted): (&[SocketAddr], &[Encrypted]),
     missing: &[BindError],
     upstreams: &[Server],
 ) {
@@ -367,8 +363,8 @@ fn announce(
     for address in addresses {
         tracing::info!(%address, "listening");
     }
-    for address in tls {
-        tracing::info!(%address, "listening over TLS");
+    for address in encrypted {
+        tracing::info!(%address, "listening");
     }
     for address in upstreams {
         tracing::info!(%address, "upstream");

@@ -1,89 +1,12 @@
-//! Values that hold an address: where we hear, whom we ask, who may ask us.
+//! Values that hold an address: whom we ask, and who may ask us.
 
 use super::server::{SCHEME, Server};
 use super::values::quoted;
 use ipnet::{IpNet, Ipv6Net};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
-
-/// An address and a port of this host, and what is spoken there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listen(pub(super) SocketAddr, pub(super) Over);
-
-/// What carries messages of clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
-    /// UDP and TCP.
-    Plain,
-    /// DNS over TLS (RFC 7858).
-    Tls,
-}
-
-/// How an address begins where TLS is spoken.
-const TLS: &str = "tls://";
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(place) = text.strip_prefix(TLS) {
-            return with_port(place, DOT_PORT)
-                .map(|socket| Self(socket, Over::Tls))
-                .ok_or_else(|| {
-                    format!(
-                        "{} is no address behind {TLS}, as \"tls://0.0.0.0:853\" or \"tls://[::1]\"",
-                        quoted(text)
-                    )
-                });
-        }
-        if let Ok(socket) = text.parse() {
-            return Ok(Self(socket, Over::Plain));
-        }
-        let shown = quoted(text);
-        if text.contains("://") {
-            return Err(format!(
-                "{shown} asks for a transport that is not spoken: write an address for UDP and TCP, as \
-                 \"127.0.0.1:53\", or \"tls://127.0.0.1:853\""
-            ));
-        }
-        Err(match text.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(IpAddr::V4(address)) => format!("{shown} has no port: write \"{address}:53\""),
-            Ok(IpAddr::V6(address)) => format!("{shown} has no port: write \"[{address}]:53\""),
-            Err(_) if text.starts_with(':') => {
-                format!("{shown} has no address: write \"0.0.0.0{text}\", \"[::]{text}\" or both")
-            }
-            Err(_) => {
-                format!("{shown} is no address with a port, as \"127.0.0.1:53\" or \"[::1]:53\"")
-            }
-        })
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1 == Over::Tls {
-            out.write_str(TLS)?;
-        }
-        self.0.fmt(out)
-    }
-}
-
-/// An address with its port, or with this one where none is written.
-fn with_port(text: &str, port: u16) -> Option<SocketAddr> {
-    let alone = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    let alone = alone
-        .parse()
-        .map(|address: IpAddr| SocketAddr::new(address, port));
-    alone.or_else(|_| text.parse()).ok()
-}
-
-/// The port of DNS over TLS (RFC 7858 §3.1).
-const DOT_PORT: u16 = 853;
 
 /// The port of a name server that is written without one.
 const DNS_PORT: u16 = 53;
@@ -227,76 +150,15 @@ impl fmt::Display for Net6 {
     }
 }
 
-/// Whether a packet sent to `upstream` would come in at `listen`.
-pub(super) fn leads_to(upstream: &Upstream, listen: Listen) -> bool {
-    let (server, over) = match &upstream.0 {
-        Server::Plain(server) => (Some(*server), Over::Plain),
-        Server::Tls(tls) => (tls.ip().map(|ip| SocketAddr::new(ip, tls.port)), Over::Tls),
-    };
-    let Some(upstream) = server.filter(|_| over == listen.1) else {
-        return false;
-    };
-    let (server, ours) = (upstream.ip().to_canonical(), listen.0.ip());
-    if upstream.port() != listen.0.port() {
-        return false;
-    }
-    if server == ours {
-        return true;
-    }
-    // `[::]` may hear IPv4 too, and a packet to the unspecified address goes to this host.
-    let heard = ours == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        || (ours.is_unspecified() && server.is_ipv4())
-        || (server.is_unspecified() && ours.is_loopback() && server.is_ipv4() == ours.is_ipv4());
-    heard && (server.is_loopback() || server.is_unspecified())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Listen, Net, Net6, Upstream, leads_to};
+    use super::{Net, Net6, Upstream};
     use std::fmt::Display;
     use std::str::FromStr;
 
     fn shown<T: FromStr<Err = String> + Display>(text: &str) -> String {
         text.parse::<T>()
             .map_or_else(|error| error, |value| value.to_string())
-    }
-
-    #[test]
-    fn listen_addresses() {
-        let table = [
-            ("127.0.0.1:5300", "127.0.0.1:5300"),
-            ("[::1]:53", "[::1]:53"),
-            ("127.0.0.1:0", "127.0.0.1:0"),
-            ("tls://127.0.0.1:8853", "tls://127.0.0.1:8853"),
-            ("tls://0.0.0.0", "tls://0.0.0.0:853"),
-            ("tls://[::]", "tls://[::]:853"),
-            ("tls://::1", "tls://[::1]:853"),
-            (
-                "tls://dns.example",
-                "\"tls://dns.example\" is no address behind tls://, as \"tls://0.0.0.0:853\" or \"tls://[::1]\"",
-            ),
-            (
-                "quic://0.0.0.0:853",
-                "\"quic://0.0.0.0:853\" asks for a transport that is not spoken: write an address for UDP and TCP, as \
-                 \"127.0.0.1:53\", or \"tls://127.0.0.1:853\"",
-            ),
-            (
-                "127.0.0.1",
-                "\"127.0.0.1\" has no port: write \"127.0.0.1:53\"",
-            ),
-            ("::1", "\"::1\" has no port: write \"[::1]:53\""),
-            (
-                ":53",
-                "\":53\" has no address: write \"0.0.0.0:53\", \"[::]:53\" or both",
-            ),
-            (
-                "localhost:53",
-                "\"localhost:53\" is no address with a port, as \"127.0.0.1:53\" or \"[::1]:53\"",
-            ),
-        ];
-        for (text, expected) in table {
-            assert_eq!(shown::<Listen>(text), expected);
-        }
     }
 
     #[test]
@@ -344,34 +206,5 @@ mod tests {
         }
         assert_eq!(shown::<Net6>("2600:1f18::/32"), "2600:1f18::/32");
         assert!(shown::<Net6>("10.0.0.0/8").contains("is IPv4"));
-    }
-
-    #[test]
-    fn our_own_address_is_known() {
-        let table = [
-            ("127.0.0.1:53", "127.0.0.1:53", true),
-            ("127.0.0.1:54", "127.0.0.1:53", false),
-            ("127.0.0.2", "127.0.0.1:53", false),
-            ("127.0.0.2", "0.0.0.0:53", true),
-            ("192.0.2.1", "0.0.0.0:53", false),
-            ("::1", "[::]:53", true),
-            ("127.0.0.1", "[::]:53", true),
-            ("::1", "0.0.0.0:53", false),
-            ("0.0.0.0", "127.0.0.1:53", true),
-            ("::ffff:127.0.0.1", "127.0.0.1:53", true),
-            ("0.0.0.0", "192.0.2.1:53", false),
-            ("127.0.0.1:853", "tls://127.0.0.1:853", false),
-            (
-                "tls://127.0.0.1?name=dns.example",
-                "tls://0.0.0.0:853",
-                true,
-            ),
-            ("tls://127.0.0.1?name=dns.example", "127.0.0.1:853", false),
-            ("tls://dns.example", "tls://0.0.0.0:853", false),
-        ];
-        for (upstream, listen, expected) in table {
-            let found = leads_to(&upstream.parse().unwrap(), listen.parse().unwrap());
-            assert_eq!(found, expected, "{upstream} at {listen}");
-        }
     }
 }

@@ -9,6 +9,7 @@ mod addresses;
 mod canary;
 mod check;
 mod files;
+mod listen;
 mod manual;
 mod names;
 mod off;
@@ -21,6 +22,7 @@ mod server;
 mod tree;
 mod values;
 
+pub use listen::{Encrypted, Over};
 pub use names::Pattern;
 pub use options::{Cname, Dnssec, Format, Initial, Level, Mode, When};
 pub use server::{Pin, Server, Tls, shown};
@@ -40,8 +42,8 @@ use std::time::Duration;
 pub struct Config {
     /// Where to hear, over UDP and TCP; at least one, no two the same. Port 0: the kernel chooses.
     pub listen: Vec<SocketAddr>,
-    /// Where to hear over TLS; no two the same, none of them where TCP is. Port 0: the kernel chooses.
-    pub listen_tls: Vec<SocketAddr>,
+    /// Where to hear over encrypted transports; no two need the same port.
+    pub encrypted: Vec<Encrypted>,
     /// What clients see there; there is one where there are such addresses.
     pub tls: Option<KeyPair>,
     /// Whom to ask, in order; `None` = the name servers of `/etc/resolv.conf`.

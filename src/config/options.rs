@@ -4,8 +4,9 @@
 //! file, the sample and the reference page. A doc comment here is the text an operator reads. The
 //! rest of the program never sees these types but [`Config`](super::Config), made from them.
 
-use super::addresses::{Listen, Net, Net6, Over, Plain, Upstream};
+use super::addresses::{Net, Net6, Plain, Upstream};
 use super::files::File;
+use super::listen::Listen;
 use super::names::{Pattern, RuleName, Zone};
 use super::off::OrOff;
 use super::preset::Preset;
@@ -21,12 +22,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "unsix")]
 pub(super) struct Options {
-    /// Addresses to hear on, each over UDP and TCP; those that begin with `tls://` over TLS alone, by the certificate
-    /// of `tls`. One of them is plain: by it unsix sees whether it is well. An IPv4 link-local address
-    /// (`169.254.0.0/16`) need not exist yet: `unsix attach` brings it. A change needs a restart.
+    /// Addresses to hear on, each over UDP and TCP; those that begin with `tls://`, `https://` or `quic://` over that
+    /// alone, by the certificate of `tls`. One of them is plain: by it unsix sees whether it is well. An IPv4 link-local
+    /// address (`169.254.0.0/16`) need not exist yet: `unsix attach` brings it. A change needs a restart.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub listen: Vec<Listen>,
-    /// What clients over TLS see.
+    /// What clients over encrypted transports see.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Tls")]
     pub tls: Option<Tls>,
@@ -75,8 +76,8 @@ impl Default for Options {
         const PORT: u16 = 5300;
         Self {
             listen: vec![
-                Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)), Over::Plain),
-                Listen(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)), Over::Plain),
+                Listen::Plain(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))),
+                Listen::Plain(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT))),
             ],
             tls: None,
             upstreams: None,
@@ -98,7 +99,7 @@ impl Default for Options {
     }
 }
 
-/// What clients over TLS see. A pair that does not fit keeps the one before.
+/// What clients over encrypted transports see. A pair that does not fit keeps the one before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
@@ -376,7 +377,7 @@ pub(super) struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self {
-            listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 9353)), Over::Plain),
+            listen: Listen::Plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 9353))),
         }
     }
 }

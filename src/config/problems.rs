@@ -4,7 +4,8 @@
 //! problem and know where the fault stands. What cannot be read is left to `check`.
 
 use super::Problem;
-use super::addresses::{Listen, Over, Upstream, leads_to};
+use super::addresses::Upstream;
+use super::listen::{Listen, leads_to};
 use super::names::Zone;
 use super::options::{Cache, Options, Probe};
 use super::resolve::default_name;
@@ -31,7 +32,7 @@ pub(super) fn between_options(root: &Node) -> Vec<Problem> {
 fn loops(root: &Node) -> Vec<Problem> {
     let ours = listeners(root);
     of_upstreams(root, |upstream| {
-        let listen = ours.iter().find(|listen| leads_to(upstream, **listen))?;
+        let listen = ours.iter().find(|listen| leads_to(&upstream.0, listen))?;
         Some(format!(
             "{upstream} is our own listen address {listen}: a loop"
         ))
@@ -77,16 +78,14 @@ fn of_upstreams(root: &Node, wrong: impl Fn(&Upstream) -> Option<String>) -> Vec
 fn admin_port(root: &Node) -> Option<Problem> {
     let node = root.get("admin")?.get("listen")?;
     let admin = read::<Listen>(node)?;
-    if admin.1 != Over::Plain {
-        let text = format!(
-            "{admin}: the admin page speaks no TLS: write \"{}\"",
-            admin.0
-        );
+    let address = admin.address();
+    if admin.encrypted().is_some() {
+        let text =
+            format!("{admin}: the admin page speaks HTTP in clear text: write \"{address}\"");
         return Some(node.problem("admin.listen", text));
     }
-    let stands = |listen: &Listen| listen.0 == admin.0;
-    let taken = admin.0.port() != 0 && listeners(root).iter().any(stands);
-    taken.then(|| {
+    let taken = |listen: &Listen| listen.collides(&admin).is_some();
+    listeners(root).iter().any(taken).then(|| {
         node.problem(
             "admin.listen",
             format!("{admin} is an address of \"listen\" already"),
@@ -100,13 +99,10 @@ fn encrypted_listeners(root: &Node) -> Vec<Problem> {
         return Vec::new();
     };
     let all = listeners(root);
-    let taken = |one: Listen| {
-        let clear = Listen(one.0, Over::Plain);
-        one.0.port() != 0 && all.contains(&clear)
-    };
     let mut found = Vec::new();
     for (index, item) in node.items().iter().enumerate() {
-        let Some(listen) = read::<Listen>(item).filter(|listen| listen.1 == Over::Tls) else {
+        let Some(listen) = read::<Listen>(item).filter(|listen| listen.encrypted().is_some())
+        else {
             continue;
         };
         let place = format!("listen[{index}]");
@@ -114,12 +110,26 @@ fn encrypted_listeners(root: &Node) -> Vec<Problem> {
             let text = "needs a certificate: write tls: {certificate: cert.pem, key: key.pem}";
             found.push(item.problem(&place, text));
         }
-        if taken(listen) {
-            let text = format!("{} is heard over TCP already: take another port", listen.0);
+        // Of two such the later is the one that is too much, whatever stands where.
+        let mut others = node
+            .items()
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        let protocol = others.find_map(|(other, item)| {
+            let other_one = read::<Listen>(item)?;
+            let is_first = other_one.encrypted().is_none() || other < index;
+            listen
+                .collides(&other_one)
+                .filter(|_| is_first && other_one != listen)
+        });
+        if let Some(protocol) = protocol {
+            let address = listen.address();
+            let text = format!("{address} is heard over {protocol} already: take another port");
             found.push(item.problem(&place, text));
         }
     }
-    if !all.is_empty() && all.iter().all(|listen| listen.1 == Over::Tls) {
+    if !all.is_empty() && all.iter().all(|listen| listen.encrypted().is_some()) {
         let text = "has no plain address, and by one unsix sees whether it is well: add \"127.0.0.1:5300\"";
         found.push(node.problem("listen", text));
     }

@@ -2,20 +2,23 @@
 //!
 //! It cannot fail: what could be wrong was found before.
 
-use super::addresses::{Listen, Over};
+use super::listen::Listen;
 use super::off::OrOff;
 use super::options::{Cache, Dnssec, Log as LogOptions, Options, Probe, Rule as RuleOptions};
 use super::preset::Preset;
 use super::{CacheOptions, Config, KeyPair, Level, Log, ProbeOptions, Route, Rule};
-use std::net::SocketAddr;
 
 impl From<Options> for Config {
     fn from(options: Options) -> Self {
         let addresses =
             |list: Vec<super::addresses::Upstream>| list.into_iter().map(|one| one.0).collect();
         Self {
-            listen: listening(&options.listen, Over::Plain),
-            listen_tls: listening(&options.listen, Over::Tls),
+            encrypted: options
+                .listen
+                .iter()
+                .filter_map(|one| one.encrypted().cloned())
+                .collect(),
+            listen: options.listen.iter().filter_map(Listen::plain).collect(),
             tls: options.tls.map(|tls| KeyPair {
                 certificate: tls.certificate.0,
                 key: tls.key.0,
@@ -41,7 +44,7 @@ impl From<Options> for Config {
             access: options.access.allow.into_iter().map(|net| net.0).collect(),
             deadline: options.deadline.duration(),
             admin: match options.admin {
-                OrOff::On(admin) => Some(admin.listen.0),
+                OrOff::On(admin) => Some(admin.listen.address()),
                 OrOff::Off => None,
             },
             max_udp: options.max_udp,
@@ -49,11 +52,6 @@ impl From<Options> for Config {
             log: Log::from(&options.log),
         }
     }
-}
-
-fn listening(listen: &[Listen], over: Over) -> Vec<SocketAddr> {
-    let those = listen.iter().filter(|one| one.1 == over);
-    those.map(|one| one.0).collect()
 }
 
 impl From<Probe> for ProbeOptions {

@@ -3,8 +3,9 @@
 //! A form is read by `FromStr` alone: the check of a file, its decoding and the schema's name for
 //! it all come from the `forms!` table. Its error text is what the user gets to read.
 
-use super::addresses::{Listen, Net, Net6, Plain, Upstream};
+use super::addresses::{Net, Net6, Plain, Upstream};
 use super::files::File;
+use super::listen::Listen;
 use super::names::{Pattern, RuleName, Zone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
@@ -249,7 +250,7 @@ macro_rules! forms {
 forms! {
     Span "span" "^[0-9]+(ms|s|m|h|d)$" "A length of time, a whole number and its unit: `250ms`, `2s`, `10m`, `1h`, `1d`.";
     Size "size" "^[0-9]+(B|KiB|MiB|GiB)$" "A number of octets and its unit: `0B`, `512KiB`, `64MiB`, `2GiB`.";
-    Listen "socket" "^.+:[0-9]+$|^tls://.+$" "Address and port, an IPv6 address in brackets: `127.0.0.1:53`, `[::1]:53`. Port 0: the kernel chooses. With `tls://` before it DNS over TLS, port 853 unless written: `tls://0.0.0.0`.";
+    Listen "socket" "^[^/]+:[0-9]+$|^(tls|https|quic)://.+$" "Address and port, an IPv6 address in brackets: `127.0.0.1:53`, `[::1]:53`. Port 0: the kernel chooses. With `tls://` before it DNS over TLS, port 853 unless written: `tls://0.0.0.0`. With `quic://` DNS over QUIC, port 853. With `https://` DNS over HTTPS, port 443 and path `/dns-query` unless written: `https://0.0.0.0:8443/dns-query`.";
     File "file" "^.+$" "A file; unless it begins with `/`, from the folder that this file is in.";
     Upstream "server" "^[^/]+$|^tls://.+$" "A name server. Plain: its address, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`. DNS over TLS: `tls://192.0.2.53?name=dns.example`, `tls://dns.example`, port 853 unless written; parameters: `name` (in its certificate), `ca` (a file of trust roots instead of the system's), `pin` (`sha256/` and Base64 of its key's hash).";
     Plain "plain-server" "^[^/]+$" "The address of a name server, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`.";

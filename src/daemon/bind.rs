@@ -3,7 +3,7 @@
 use super::StartError;
 use crate::config::Config;
 use crate::listen::passed::Passed;
-use crate::listen::sockets::{self, BindError, Ear};
+use crate::listen::sockets::{self, BindError, BoundEncrypted, Ear};
 use std::net::{SocketAddr, TcpListener};
 
 /// Where we hear, and where this host lacks the family.
@@ -15,10 +15,8 @@ pub(super) struct Listeners {
     pub(super) datagrams: Vec<Vec<Ear>>,
     /// For TCP.
     pub(super) streams: Vec<TcpListener>,
-    /// Where it stands over TLS.
-    pub(super) tls_addresses: Vec<SocketAddr>,
-    /// For TLS.
-    pub(super) encrypted: Vec<TcpListener>,
+    /// For encrypted transports.
+    pub(super) encrypted: Vec<BoundEncrypted>,
     /// What could not be.
     pub(super) missing: Vec<BindError>,
 }
@@ -29,7 +27,7 @@ pub(super) fn all(
     workers: usize,
     mut passed: Passed,
 ) -> Result<Listeners, StartError> {
-    for line in passed.compare(&config.listen, &config.listen_tls) {
+    for line in passed.compare(&config.listen, &config.encrypted) {
         tracing::warn!("{line}");
     }
     let mut all = Listeners::default();
@@ -44,12 +42,9 @@ pub(super) fn all(
     if let Some(error) = all.missing.pop_if(|_| all.addresses.is_empty()) {
         return Err(StartError::Bind(error));
     }
-    for address in &config.listen_tls {
-        let here = sockets::bind_tls(*address, &mut passed);
-        if let Some(bound) = there(here, &mut all.missing)? {
-            all.tls_addresses.push(bound.address);
-            all.encrypted.extend(bound.streams);
-        }
+    for at in &config.encrypted {
+        let here = sockets::bind_encrypted(at, &mut passed);
+        all.encrypted.extend(there(here, &mut all.missing)?);
     }
     Ok(all)
 }

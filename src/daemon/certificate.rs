@@ -21,13 +21,9 @@ pub(crate) struct Encryption {
 type Found = Result<(Vec<u8>, Vec<u8>), String>;
 
 impl Encryption {
-    /// None where `listen` has no address for TLS.
+    /// None where `listen` has only plain addresses.
     pub(super) fn start(config: &Config) -> Result<Option<Self>, String> {
-        let Some(files) = config
-            .tls
-            .as_ref()
-            .filter(|_| !config.listen_tls.is_empty())
-        else {
+        let Some(files) = config.tls.as_ref().filter(|_| !config.encrypted.is_empty()) else {
             return Ok(None);
         };
         let identity = read(files).and_then(|found| identity(files, &found))?;

@@ -2,8 +2,10 @@
 
 use super::{Shared, page};
 use crate::admin;
-use crate::listen::stream::{self, Incoming};
-use crate::listen::{Counter, Errand};
+use crate::config::Over;
+use crate::listen::sockets::BoundEncrypted;
+use crate::listen::stream;
+use crate::listen::{Counter, Errand, Hearing, Incoming, Service};
 use crate::message::Transport;
 use crate::metrics;
 use crate::pipeline::{Client, Origin, Outcome, Settings, Via};
@@ -21,8 +23,8 @@ use tokio::task::JoinSet;
 pub(super) struct Streams {
     pub(super) shared: Arc<Shared>,
     pub(super) listeners: Vec<TcpListener>,
-    /// Where clients are heard over TLS.
-    pub(super) encrypted: Vec<TcpListener>,
+    /// Where clients are heard over encrypted transports.
+    pub(super) encrypted: Vec<BoundEncrypted>,
     pub(super) admin: Option<TcpListener>,
     pub(super) stopped: watch::Receiver<bool>,
     /// The listener that the self-query goes through.
@@ -51,23 +53,35 @@ impl Streams {
     async fn run(self) -> io::Result<()> {
         let mut tasks = JoinSet::new();
         let desk = desk(&self.shared);
-        let plain = service(&self.shared, &desk, metrics::Transport::Tcp);
-        let encrypted = service(&self.shared, &desk, metrics::Transport::Dot);
-        let tls = self.shared.encryption.as_ref();
-        let tls = tls.map(|encryption| Arc::clone(&encryption.tls));
-        let listeners = self.listeners.into_iter().map(|one| (one, None, &plain));
-        let secret = self.encrypted.into_iter();
-        let secret = secret.map(|one| (one, tls.clone(), &encrypted));
-        for (listener, tls, service) in listeners.chain(secret) {
+        let hearing = |over| Hearing {
+            service: service(&self.shared, &desk, over),
+            connections: Arc::clone(&self.shared.connections),
+            stop: self.stopped.clone(),
+        };
+        for listener in self.listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let connections = Arc::clone(&self.shared.connections);
             tasks.spawn(stream::serve(
                 listener,
-                tls,
-                Arc::clone(service),
-                connections,
-                self.stopped.clone(),
+                None,
+                hearing(metrics::Transport::Tcp),
             ));
+        }
+        let tls = self
+            .shared
+            .encryption
+            .as_ref()
+            .map(|encryption| &encryption.tls);
+        for (bound, tls) in self.encrypted.into_iter().zip(tls.into_iter().cycle()) {
+            match bound.at.over {
+                Over::Tls => {
+                    for listener in bound.streams {
+                        let listener = tokio::net::TcpListener::from_std(listener)?;
+                        let hearing = hearing(metrics::Transport::Dot);
+                        tasks.spawn(stream::serve(listener, Some(Arc::clone(tls)), hearing));
+                    }
+                }
+                Over::Https(_) | Over::Quic => {}
+            }
         }
         if let Some(listener) = self.admin {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -118,7 +132,7 @@ fn service(
     shared: &Arc<Shared>,
     desk: &Arc<Mutex<Desk>>,
     over: metrics::Transport,
-) -> Arc<stream::Service> {
+) -> Arc<Service> {
     let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
     Arc::new(move |incoming: Incoming<'_>| {
         let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +157,7 @@ impl Desk {
         let client = Client {
             address: incoming.peer.ip().to_canonical(),
             transport: Transport::Stream,
-            is_encrypted: over == metrics::Transport::Dot,
+            is_encrypted: over.is_encrypted(),
         };
         let mut reply = Vec::with_capacity(512);
         let now = shared.clock.now();

@@ -258,7 +258,7 @@ impl Watch {
         let changed = [
             (
                 "listen",
-                (&now.listen, &now.listen_tls) != (&next.listen, &next.listen_tls),
+                (&now.listen, &now.encrypted) != (&next.listen, &next.encrypted),
             ),
             ("threads", now.threads != next.threads),
             ("admin", now.admin != next.admin),

@@ -27,6 +27,7 @@ struct Open {
     next: u64,
     replies: HashMap<u64, UnboundedSender<Finished>>,
     clients: HashMap<IpAddr, usize>,
+    in_all: usize,
 }
 
 impl Default for Connections {
@@ -74,7 +75,7 @@ impl Connections {
 
     /// Connections open now.
     pub fn open(&self) -> u64 {
-        u64::try_from(self.lock().replies.len()).unwrap_or(u64::MAX)
+        u64::try_from(self.lock().in_all).unwrap_or(u64::MAX)
     }
 
     /// Connections refused so far because of a cap.
@@ -88,22 +89,32 @@ impl Connections {
         let client = client.to_canonical();
         let mut open = self.lock();
         let theirs = open.clients.get(&client).copied().unwrap_or(0);
-        if open.replies.len() >= self.in_all || theirs >= self.per_client {
+        if open.in_all >= self.in_all || theirs >= self.per_client {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         open.clients.insert(client, theirs + 1);
+        open.in_all += 1;
+        drop(open);
+        Some(Place {
+            slot: self.slot(),
+            client,
+        })
+    }
+
+    /// Where replies can be sent to.
+    fn slot(self: &Arc<Self>) -> Slot {
+        // In-flight queries are capped, and each brings one item: so is the queue.
+        let (sender, finished) = unbounded_channel();
+        let mut open = self.lock();
         let id = open.next;
         open.next += 1;
-        // In-flight queries are capped, and each brings one item: so is the queue.
-        let (sender, receiver) = unbounded_channel();
         open.replies.insert(id, sender);
-        Some(Place {
-            connections: self.clone(),
-            client,
+        Slot {
+            connections: Arc::clone(self),
             id,
-            finished: receiver,
-        })
+            finished,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -112,21 +123,41 @@ impl Connections {
     }
 }
 
+/// Where replies come in; what comes once it is dropped is lost.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    /// The number that replies are sent to; never given twice.
+    pub(super) id: u64,
+    /// What became of the queries that were handed out under it.
+    pub(super) finished: UnboundedReceiver<Finished>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.lock().replies.remove(&self.id);
+    }
+}
+
 /// One connection's place among them, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    connections: Arc<Connections>,
+    /// For a connection whose replies may come in any order.
+    pub(super) slot: Slot,
     client: IpAddr,
-    /// The number that replies are sent to; never given twice.
-    pub(super) id: u64,
-    /// What became of the queries it handed out.
-    pub(super) finished: UnboundedReceiver<Finished>,
+}
+
+impl Place {
+    /// For one query, where each has a stream of its own.
+    pub(super) fn slot_of_its_own(&self) -> Slot {
+        self.slot.connections.slot()
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.connections.lock();
-        open.replies.remove(&self.id);
+        let mut open = self.slot.connections.lock();
+        open.in_all -= 1;
         if let Some(theirs) = open.clients.get_mut(&self.client) {
             *theirs -= 1;
             if *theirs == 0 {
@@ -158,7 +189,7 @@ mod tests {
         assert_eq!((connections.open(), connections.refused()), (3, 2));
         drop((first, second));
         let again = connections.admit(ip("192.0.2.1")).unwrap();
-        assert_ne!(again.id, third.id);
+        assert_ne!(again.slot.id, third.slot.id);
         drop((third, again));
         assert_eq!(connections.open(), 0);
         assert!(connections.lock().clients.is_empty());
@@ -168,11 +199,11 @@ mod tests {
     fn replies_to_a_connection_that_has_gone_are_lost_in_silence() {
         let connections = Arc::new(Connections::new());
         let mut place = connections.admit(IpAddr::from([192, 0, 2, 1])).unwrap();
-        let id = place.id;
+        let id = place.slot.id;
         connections.finish(id, Some(b"reply".to_vec()));
         connections.finish(id, None);
-        assert_eq!(place.finished.try_recv(), Ok(Some(b"reply".to_vec())));
-        assert_eq!(place.finished.try_recv(), Ok(None));
+        assert_eq!(place.slot.finished.try_recv(), Ok(Some(b"reply".to_vec())));
+        assert_eq!(place.slot.finished.try_recv(), Ok(None));
         drop(place);
         connections.finish(id, Some(b"late".to_vec()));
     }

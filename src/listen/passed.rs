@@ -3,6 +3,7 @@
 //! They outlive this process, and with them what waits in them: the next process answers it. So a restart
 //! loses no query, and port 53 takes no capability.
 
+use crate::config::Encrypted;
 use socket2::{Socket, Type};
 use std::fmt;
 use std::io;
@@ -56,15 +57,17 @@ impl Passed {
     }
 
     /// One line for each socket that `listen` does not have, and for each address of it that is not among the sockets.
-    /// Over TLS it hears at `listen_tls`.
-    pub(crate) fn compare(&self, listen: &[SocketAddr], listen_tls: &[SocketAddr]) -> Vec<String> {
+    pub(crate) fn compare(&self, listen: &[SocketAddr], encrypted: &[Encrypted]) -> Vec<String> {
         let Some(any) = self.0.first() else {
             return Vec::new();
         };
         let plain = listen
             .iter()
             .flat_map(|address| [(Protocol::Udp, *address), (Protocol::Tcp, *address)]);
-        let encrypted = listen_tls.iter().map(|address| (Protocol::Tcp, *address));
+        let encrypted = encrypted.iter().map(|one| match one.over.is_datagrams() {
+            true => (Protocol::Udp, one.address),
+            false => (Protocol::Tcp, one.address),
+        });
         let awaited: Vec<_> = plain.chain(encrypted).collect();
         let is_strange = |one: &&Given| !awaited.contains(&(one.protocol, one.address));
         let strangers = self.0.iter().filter(is_strange);

@@ -1,6 +1,7 @@
 //! The sockets that clients reach: those that were passed to us, and all others opened here.
 
 use super::passed::Passed;
+use crate::config::Encrypted;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
@@ -18,13 +19,15 @@ pub struct Bound {
     pub streams: Vec<TcpListener>,
 }
 
-/// The listeners of one address where TLS is spoken: nothing else is heard there.
+/// The sockets of one address where an encrypted transport is spoken: those that were passed to us, or our own.
 #[derive(Debug)]
-pub struct BoundTls {
-    /// Where they really stand, the port that the kernel chose included.
-    pub address: SocketAddr,
-    /// Those that were passed to us, or our own.
+pub struct BoundEncrypted {
+    /// What is spoken, and where they really stand, the port that the kernel chose included.
+    pub at: Encrypted,
+    /// For what is spoken over connections.
     pub streams: Vec<TcpListener>,
+    /// For what is spoken over datagrams.
+    pub datagrams: Vec<UdpSocket>,
 }
 
 /// Where a worker hears datagrams of clients.
@@ -102,23 +105,38 @@ pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<
     }
 }
 
-/// The same for TLS.
+/// The same for an encrypted transport; one socket serves all.
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind_tls(address: SocketAddr, passed: &mut Passed) -> Result<BoundTls, BindError> {
+pub fn bind_encrypted(at: &Encrypted, passed: &mut Passed) -> Result<BoundEncrypted, BindError> {
+    let (address, mut chosen) = (at.address, at.address);
     take_up_rights(address);
-    let fail = |error| refused(address, "TCP", error);
-    let mut streams = passed.streams(address);
-    let mut chosen = address;
-    if streams.is_empty() {
-        let listener = hear(address).map_err(fail)?;
-        chosen = local_address(&listener).map_err(fail)?;
-        streams.push(listener.into());
+    let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
+    if at.over.is_datagrams() {
+        let fail = |error| refused(address, "UDP", error);
+        datagrams = passed.datagrams(address);
+        if datagrams.is_empty() {
+            let socket = open(address, Type::DGRAM, Share::Alone).map_err(fail)?;
+            chosen = local_address(&socket).map_err(fail)?;
+            datagrams.push(socket.into());
+        }
+    } else {
+        let fail = |error| refused(address, "TCP", error);
+        streams = passed.streams(address);
+        if streams.is_empty() {
+            let listener = hear(address).map_err(fail)?;
+            chosen = local_address(&listener).map_err(fail)?;
+            streams.push(listener.into());
+        }
     }
-    Ok(BoundTls {
-        address: chosen,
+    Ok(BoundEncrypted {
+        at: Encrypted {
+            address: chosen,
+            over: at.over.clone(),
+        },
         streams,
+        datagrams,
     })
 }
 

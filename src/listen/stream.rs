@@ -8,9 +8,11 @@
 //!
 //! It never looks into a message: whoever answers decides, at once or later from any thread.
 
-use super::connections::{Connections, Finished, Place};
+use super::connections::{Finished, Place};
 use super::frame::{Inbox, Outbox};
 use super::tls::{Opening, Tls};
+use super::{Hearing, Incoming, Service};
+use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,22 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-
-/// A message of a client, and where it came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Incoming<'a> {
-    /// The message; nothing is known of it.
-    pub query: &'a [u8],
-    /// The client.
-    pub peer: SocketAddr,
-    /// The address of ours that it reached.
-    pub local: SocketAddr,
-    /// Where a reply that comes later goes, by [`Connections::finish`].
-    pub connection: u64,
-}
-
-/// Answers a message at once, or promises one call of [`Connections::finish`]. Must not block.
-pub type Service = dyn Fn(Incoming<'_>) -> Option<Vec<u8>> + Send + Sync;
 
 /// How long a connection stays open without any query (RFC 7766 §6.2.3).
 pub const IDLE: Duration = Duration::from_secs(10);
@@ -83,24 +69,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to hear that it is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` turns true, and then until what is in flight is finished or 3 s are over. With `tls`, over TLS alone.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    service: Arc<Service>,
-    connections: Arc<Connections>,
-    stop: watch::Receiver<bool>,
-) {
-    serve_within(LIMITS, (listener, tls), service, connections, stop).await;
+/// Serves until it is told to stop, and then until what is in flight is finished or 3 s are over. With `tls`, over TLS alone.
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, hearing: Hearing) {
+    serve_within(LIMITS, (listener, tls), hearing).await;
 }
 
 async fn serve_within(
     limits: Limits,
     (listener, tls): (TcpListener, Option<Arc<Tls>>),
-    service: Arc<Service>,
-    connections: Arc<Connections>,
-    mut stop: watch::Receiver<bool>,
+    hearing: Hearing,
 ) {
+    let Hearing {
+        service,
+        connections,
+        mut stop,
+    } = hearing;
+    // RFC 7858 was before it had a name; a client that offers none is as good.
+    let tls = tls.map(|tls| (Arc::new(tls.speaking(&[b"dot"])), tls));
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -121,9 +106,10 @@ async fn serve_within(
                     let stop = stop.clone();
                     match &tls {
                         None => tasks.spawn(carry(stream, talk, stop)),
-                        Some(tls) => {
+                        Some((config, tls)) => {
                             let opening = tls.begin(connections.most() / 2);
-                            tasks.spawn(carry_tls((stream, opening), Arc::clone(tls), talk, stop))
+                            let by = (Arc::clone(config), Arc::clone(tls));
+                            tasks.spawn(carry_tls((stream, opening), by, talk, stop))
                         }
                     };
                 }
@@ -150,12 +136,12 @@ async fn carry(
 /// The same over TLS; the first octet is the handshake's.
 async fn carry_tls(
     (stream, opening): (TcpStream, Opening),
-    tls: Arc<Tls>,
+    (config, tls): (Arc<ServerConfig>, Arc<Tls>),
     mut talk: Talk,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let Some(stream) = tls.accept(stream, opening, &mut stop).await else {
+    let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await else {
         return Ok(());
     };
     talk.active = now();
@@ -240,7 +226,7 @@ impl Talk {
                 read = reader.read_buf(self.inbox.room()), if may_read => self.has_read(read)?,
                 sent = send(&mut writer, self.outbox.unsent()), if may_send => self.has_sent(sent?),
                 // There is always a sender: our own place among the connections.
-                Some(finished) = self.place.finished.recv() => self.take(finished),
+                Some(finished) = self.place.slot.finished.recv() => self.take(finished),
                 _ = stop.wait_for(|&stop| stop), if !stopping => self.end(),
                 () = sleep_until(deadline) => return self.give_up(),
             }
@@ -263,7 +249,7 @@ impl Talk {
                 self.empty_messages += 1;
                 continue;
             }
-            let (peer, local, connection) = (self.peer, self.local, self.place.id);
+            let (peer, local, connection) = (self.peer, self.local, self.place.slot.id);
             match (self.service)(Incoming {
                 query,
                 peer,
@@ -335,7 +321,7 @@ impl Talk {
             if let Some(reply) = finished {
                 push(&mut self.outbox, &mut self.unsent_since, &reply);
             }
-            next = self.place.finished.try_recv().ok();
+            next = self.place.slot.finished.try_recv().ok();
         }
         self.active = now();
     }

@@ -57,7 +57,7 @@ impl Identity {
 /// All that TLS listeners share.
 #[derive(Debug)]
 pub struct Tls {
-    config: Arc<ServerConfig>,
+    config: ServerConfig,
     shown: Arc<Shown>,
     half_open: Arc<HalfOpen>,
     counts: Counts,
@@ -82,15 +82,20 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
-        // RFC 7858 was before it had a name; a client that offers none is as good.
-        config.alpn_protocols = vec![b"dot".to_vec()];
         config.ticketer = Ticketer::new()?;
         Ok(Self {
-            config: Arc::new(config),
+            config,
             shown,
             half_open: Arc::default(),
             counts: Counts::default(),
         })
+    }
+
+    /// How a listener shakes hands whose protocol has these names in ALPN (RFC 7301), the best first.
+    pub(super) fn speaking(&self, protocols: &[&[u8]]) -> ServerConfig {
+        let mut config = self.config.clone();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config
     }
 
     /// Shows another certificate from the next handshake on. Connections that stand are not touched.
@@ -116,11 +121,12 @@ impl Tls {
     /// Shakes hands. None: it took too long, others needed the room, we stop, or the client does not speak TLS as we do.
     pub(super) async fn accept(
         &self,
+        config: &Arc<ServerConfig>,
         stream: TcpStream,
         mut opening: Opening,
         stop: &mut watch::Receiver<bool>,
     ) -> Option<TlsStream<TcpStream>> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let acceptor = TlsAcceptor::from(Arc::clone(config));
         let shaken = timeout(
             HANDSHAKE,
             acceptor.accept_with(stream, |connection| {

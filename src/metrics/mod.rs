@@ -111,11 +111,20 @@ pub enum Transport {
     Tcp,
     /// A stream over TLS (RFC 7858).
     Dot,
+    /// A request over HTTPS (RFC 8484).
+    Doh,
+    /// A stream of QUIC (RFC 9250).
+    Doq,
 }
 
 impl Transport {
     const COUNT: usize = Self::ALL.len();
-    const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Dot];
+    const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Dot, Self::Doh, Self::Doq];
+
+    /// Whether nobody on the way can read it.
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Dot | Self::Doh | Self::Doq)
+    }
 
     /// The value of the `transport` label.
     pub const fn label(self) -> &'static str {
@@ -123,6 +132,8 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Dot => "dot",
+            Self::Doh => "doh",
+            Self::Doq => "doq",
         }
     }
 }

@@ -63,7 +63,7 @@ impl World {
     }
 
     fn tls(&self) -> SocketAddr {
-        self.daemon.tls_addresses()[0]
+        self.daemon.encrypted()[0].address
     }
 
     fn connect(&self) -> Connection<Secured> {

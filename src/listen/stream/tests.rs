@@ -1,6 +1,7 @@
 //! Real connections on loopback. Limits that a test waits for are short, all others generous.
 
-use super::{Connections, EMPTY_MESSAGES, Incoming, LIMITS, Limits, Service, serve_within};
+use super::{EMPTY_MESSAGES, Hearing, Incoming, LIMITS, Limits, Service, serve_within};
+use crate::listen::Connections;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,9 +52,11 @@ impl Server {
         let served = tokio::spawn(serve_within(
             limits,
             (listener, None),
-            service,
-            connections.clone(),
-            stopped,
+            Hearing {
+                service,
+                connections: connections.clone(),
+                stop: stopped,
+            },
         ));
         Self {
             address,
