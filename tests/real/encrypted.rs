@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "dns.example";
 const FORWARDING: &str = include_str!("config/forwarding.conf");
 
-/// unsix with a listener over TLS, and the file by which clients trust it.
+/// unsix with a listener of one scheme, and the file by which clients trust it.
 struct Encrypted {
     unsix: Unsix,
     at: SocketAddr,
@@ -21,7 +21,7 @@ struct Encrypted {
 }
 
 impl Encrypted {
-    fn start(world: &World) -> Fallible<Self> {
+    fn start(world: &World, scheme: &str) -> Fallible<Self> {
         let (folder, authority) = (Folder::new()?, Authority::new());
         let (certificate, key) = authority.issue(&[NAME]);
         let certificate = folder.write("cert.pem", &certificate)?;
@@ -32,14 +32,14 @@ impl Encrypted {
             key.display()
         );
         let program = command(Path::new(env!("CARGO_BIN_EXE_unsix")));
-        let listen = "127.0.0.1:0\", \"tls://127.0.0.1:0";
-        let unsix = Unsix::start_as(program, listen, world.resolver()?, &tls)?;
+        let listen = format!("127.0.0.1:0\", \"{scheme}://127.0.0.1:0");
+        let unsix = Unsix::start_as(program, &listen, world.resolver()?, &tls)?;
         let said = unsix.said();
-        let at = said.split("listening over TLS address=").nth(1);
-        let at = at.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let at = said.split(&format!("listening address={scheme}://")).nth(1);
+        let at = at.and_then(|rest| rest.split(['/', '\n']).next()?.trim().parse().ok());
         Ok(Self {
             unsix,
-            at: at.ok_or_else(|| format!("where is TLS?\n{said}"))?,
+            at: at.ok_or_else(|| format!("where is {scheme}?\n{said}"))?,
             ca: folder.write("ca.pem", &authority.pem)?,
             folder,
         })
@@ -48,7 +48,7 @@ impl Encrypted {
 
 /// Strict by CA and name, many questions on one connection, padded both ways.
 pub(crate) fn kdig(world: &World) -> Fallible<()> {
-    let us = Encrypted::start(world)?;
+    let us = Encrypted::start(world, "tls")?;
     let trusting = |name: &str, words: &str| {
         let ca = us.ca.display();
         ask(
@@ -95,7 +95,7 @@ pub(crate) fn kdig(world: &World) -> Fallible<()> {
 
 /// Versions and protocols as another library sees them.
 pub(crate) fn openssl(world: &World) -> Fallible<()> {
-    let us = Encrypted::start(world)?;
+    let us = Encrypted::start(world, "tls")?;
     let connect = |words: &str| {
         let mut openssl = command(&find("openssl").ok_or("no openssl")?);
         openssl.args(["s_client", "-connect", &us.at.to_string(), "-CAfile"]);
@@ -127,7 +127,7 @@ pub(crate) fn openssl(world: &World) -> Fallible<()> {
 
 /// Load over a few connections: nothing is lost.
 pub(crate) fn dnsperf(world: &World) -> Fallible<()> {
-    let us = Encrypted::start(world)?;
+    let us = Encrypted::start(world, "tls")?;
     let names =
         "registry-1.docker.io A\nregistry-1.docker.io AAAA\nquay.io AAAA\nhub.docker.com A\n";
     let questions = us.folder.write("questions", names)?;
@@ -149,7 +149,7 @@ pub(crate) fn dnsperf(world: &World) -> Fallible<()> {
 
 /// unbound forwards to us over TLS, and to nobody that it cannot trust.
 pub(crate) fn unbound(world: &World) -> Fallible<()> {
-    let us = Encrypted::start(world)?;
+    let us = Encrypted::start(world, "tls")?;
     let forwarding = |name: &str| {
         let ca = format!("server:\n    tls-cert-bundle: \"{}\"", us.ca.display());
         let template = FORWARDING.replace("{upstream}", &format!("{{upstream}}#{name}"));
