@@ -1,4 +1,4 @@
-//! DNS over TLS as kdig, openssl, dnsperf and unbound speak it to us.
+//! DNS over TLS as kdig, openssl, dnsperf, unbound, stubby and systemd-resolved speak it to us.
 
 use crate::Fallible;
 use crate::authority::Authority;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "dns.example";
 const FORWARDING: &str = include_str!("config/forwarding.conf");
+const STUBBY: &str = include_str!("config/stubby.yml");
 
 /// unsix with a listener of one scheme, and the file by which clients trust it.
 struct Encrypted {
@@ -155,19 +156,48 @@ pub(crate) fn unbound(world: &World) -> Fallible<()> {
         let template = FORWARDING.replace("{upstream}", &format!("{{upstream}}#{name}"));
         template.replacen("server:", &ca, 1) + "\n    forward-tls-upstream: yes\n"
     };
-    let client = Server::unbound(&forwarding(NAME), us.at)?;
+    forwards(&us, &Server::unbound(&forwarding(NAME), us.at)?)?;
+    refuses(&Server::unbound(&forwarding("dns.other.example"), us.at)?)
+}
+
+/// The stub resolver that is made for it.
+pub(crate) fn stubby(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world, "tls")?;
+    let configured = |name: &str| {
+        let ca = us.ca.display().to_string();
+        STUBBY.replace("{ca}", &ca).replace("{name}", name)
+    };
+    forwards(&us, &Server::stubby(&configured(NAME), us.at)?)?;
+    refuses(&Server::stubby(&configured("dns.other.example"), us.at)?)
+}
+
+/// The stub resolver of most desktops and many nodes, strict.
+pub(crate) fn resolved(world: &World) -> Fallible<()> {
+    let us = Encrypted::start(world, "tls")?;
+    forwards(&us, &Server::resolved_over_tls(us.at, NAME, &us.ca)?)
+}
+
+/// It trusts us not, and asks nobody.
+fn refuses(client: &Server) -> Fallible<()> {
+    let reply = ask("kdig", client.address, "quay.io A")?;
+    holds(&reply, &["SERVFAIL"], &["34.", "ANSWER: 1"]);
+    Ok(())
+}
+
+/// What a client of theirs gets is what a client of ours would, and came to us over TLS alone.
+fn forwards(us: &Encrypted, client: &Server) -> Fallible<()> {
     let reply = ask("kdig", client.address, "registry-1.docker.io A")?;
     holds(&reply, &["NOERROR", "44.208.254.194"], &[]);
     let reply = ask("kdig", client.address, "registry-1.docker.io AAAA")?;
-    holds(&reply, &["NOERROR", "ANSWER: 0", "SOA"], &["2600:"]);
-    let asked = us.unsix.metric("unsix_queries_total{transport=\"dot\"}")?;
-    assert!(asked >= 2, "{asked}");
-    assert_eq!(
-        us.unsix.metric("unsix_queries_total{transport=\"tcp\"}")?,
-        0
-    );
-    let stranger = Server::unbound(&forwarding("dns.other.example"), us.at)?;
-    let reply = ask("kdig", stranger.address, "quay.io A")?;
-    holds(&reply, &["SERVFAIL"], &[]);
+    holds(&reply, &["NOERROR", "ANSWER: 0"], &["2600:"]);
+    let asked = |transport: &str| {
+        let sample = format!("unsix_queries_total{{transport=\"{transport}\"}}");
+        us.unsix.metric(&sample)
+    };
+    let secret = asked("dot")?;
+    assert!(secret >= 2, "{secret}");
+    // By one question of its own it sees that it is ready.
+    let clear = asked("udp")? + asked("tcp")?;
+    assert!(clear <= 1, "{clear}");
     Ok(())
 }

@@ -54,6 +54,8 @@ const TESTS: &[Test] = &[
     Test { name: "openssl_finds_tls_of_today", needs: &[OPENSSL], run: encrypted::openssl, alone: false },
     Test { name: "dnsperf_loses_nothing_over_tls", needs: &[DNSPERF], run: encrypted::dnsperf, alone: false },
     Test { name: "unbound_forwards_over_tls_whom_it_trusts", needs: &[KDIG], run: encrypted::unbound, alone: false },
+    Test { name: "stubby_forwards_over_tls_whom_it_trusts", needs: &[KDIG, STUBBY], run: encrypted::stubby, alone: false },
+    Test { name: "resolved_forwards_over_tls", needs: &[KDIG, IP, UNSHARE, Need::Resolved, Need::Namespaces], run: encrypted::resolved, alone: true },
     Test { name: "dig_is_told_why", needs: &[DIG], run: clients::dig_is_told_why, alone: false },
     Test { name: "dnspython_finds_nothing_wrong", needs: &[Need::Dnspython], run: clients::dnspython, alone: false },
     Test { name: "getaddrinfo_of_glibc_gives_ipv4_only", needs: &[GETENT, IP, UNSHARE, Need::Namespaces], run: clients::glibc, alone: true },
@@ -70,6 +72,7 @@ const DIG: Need = Need::Program("dig", "bind9-dnsutils");
 const GETENT: Need = Need::Program("getent", "libc-bin");
 const IP: Need = Need::Program("ip", "iproute2");
 const DNSPERF: Need = Need::Program("dnsperf", "dnsperf");
+const STUBBY: Need = Need::Program("stubby", "stubby");
 const OPENSSL: Need = Need::Program("openssl", "openssl");
 const MUSL: Need = Need::Program("musl-gcc", "musl-tools");
 const UNSHARE: Need = Need::Program("unshare", "util-linux");

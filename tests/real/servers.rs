@@ -61,6 +61,11 @@ impl Server {
         Self::start("unbound", &["-d", "-c"], template, Some(upstream))
     }
 
+    /// stubby, asking `upstream` over TLS; `template` is its configuration.
+    pub(crate) fn stubby(template: &str, upstream: SocketAddr) -> Fallible<Self> {
+        Self::start("stubby", &["-C"], template, Some(upstream))
+    }
+
     fn start(
         program: &str,
         options: &[&str],
@@ -76,19 +81,31 @@ impl Server {
             .replace("{zones}", &zones.display().to_string())
             .replace("{port}", &address.port().to_string())
             .replace("{upstream}", &upstream.to_string());
-        let file = folder.write("config", &text)?;
+        // stubby reads its own language under this name alone; the others do not look at it.
+        let file = folder.write("config.yml", &text)?;
         let mut server = command(&find(program).ok_or_else(|| format!("no {program}"))?);
         Self::run(server.args(options).arg(file), folder, address)
     }
 
     /// systemd-resolved, asking `upstream`. Only for a test that runs alone: its address is always the same.
     pub(crate) fn resolved(upstream: SocketAddr) -> Fallible<Self> {
+        Self::resolved_as(&upstream.port().to_string(), None)
+    }
+
+    /// The same over TLS, where it trusts who is vouched for by `ca` and has that name.
+    pub(crate) fn resolved_over_tls(upstream: SocketAddr, name: &str, ca: &Path) -> Fallible<Self> {
+        Self::resolved_as(&format!("{}#{name}", upstream.port()), Some(ca))
+    }
+
+    fn resolved_as(upstream: &str, ca: Option<&Path>) -> Fallible<Self> {
         let folder = Folder::new()?;
         let script = folder.write("resolved.sh", include_str!("config/resolved.sh"))?;
         let mut unshare = command(&find("unshare").ok_or("no unshare")?);
         unshare.args(["--mount", "--", "sh"]).arg(script);
         unshare.arg(resolved().ok_or("no systemd-resolved")?);
-        unshare.arg(upstream.port().to_string());
+        unshare.arg(upstream);
+        unshare.arg(if ca.is_some() { "yes" } else { "no" });
+        unshare.envs(ca.map(|ca| ("SSL_CERT_FILE", ca)));
         Self::run(
             &mut unshare,
             folder,

@@ -1,4 +1,5 @@
-# systemd-resolved without the rest of systemd: arguments are the program and the port on 127.0.0.1 that it forwards to.
+# systemd-resolved without the rest of systemd: arguments are the program, the port on 127.0.0.1 that it forwards to with
+# the name of who is there behind a `#` where it matters, and whether it does so over TLS.
 # Runs as root of a mount namespace of its own. A bus is not needed; a user of its own neither, so root plays it,
 # the only one there is in a user namespace.
 set -e
@@ -12,6 +13,7 @@ if [ -e /etc/systemd/resolved.conf ]; then mount --bind /dev/null /etc/systemd/r
 cat > /run/systemd/resolved.conf.d/test.conf <<CONF
 [Resolve]
 DNS=127.0.0.1:$2
+DNSOverTLS=$3
 Domains=~.
 FallbackDNS=
 DNSSEC=no
