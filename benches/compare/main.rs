@@ -7,6 +7,7 @@
 mod blast;
 mod clock;
 mod floor;
+mod http2;
 mod machine;
 mod mmsg;
 mod options;
@@ -22,6 +23,7 @@ mod server;
 mod streams;
 mod summary;
 mod tally;
+mod wire;
 
 use machine::{kernel, pin};
 use options::Options;

@@ -34,6 +34,9 @@ pub(crate) struct Peer {
     /// What `{ranges}` holds for each range in which addresses are to be filtered.
     #[serde(default)]
     pub(crate) range: Option<String>,
+    /// What `{encrypted}` holds in a scenario that asks over an encrypted carrier, by the scenario's name.
+    #[serde(default)]
+    pub(crate) encrypted: BTreeMap<String, String>,
     /// Scenarios it cannot take part in.
     #[serde(default)]
     pub(crate) leaves_out: Vec<String>,
@@ -55,6 +58,10 @@ pub(crate) enum Role {
 const PLACEHOLDERS: &[&str] = &[
     "address",          // where to listen
     "port",             // the same over UDP and TCP
+    "encrypted",        // `encrypted` of the scenario, if it has one
+    "encrypted_port",   // where to listen then, beside the other port
+    "certificate",      // the file of its certificate, PEM
+    "key",              // and of its private key
     "upstream_address", // whom to ask
     "upstream_port",
     "threads",          // how many threads serve; a server without it has one
@@ -97,7 +104,11 @@ impl Peer {
     }
 
     fn unknown_placeholder(&self) -> Option<&str> {
-        let texts = self.files.values().chain(&self.run);
+        let texts = self
+            .files
+            .values()
+            .chain(&self.run)
+            .chain(self.encrypted.values());
         let words = texts.flat_map(|text| {
             let behind_braces = text.split('{').skip(1);
             behind_braces.filter_map(|behind| behind.split_once('}').map(|(word, _)| word))
@@ -152,6 +163,11 @@ impl Peer {
     pub(crate) fn mentions(&self, placeholder: &str) -> bool {
         let mut texts = self.files.values().chain(&self.run);
         texts.any(|text| text.contains(placeholder))
+    }
+
+    /// Whether it can be asked over the encrypted carrier of that scenario.
+    pub(crate) fn encrypts(&self, scenario: &str) -> bool {
+        self.encrypted.contains_key(scenario)
     }
 
     /// Whether it can filter at all: not every server can by host or by range.

@@ -14,6 +14,7 @@ use crate::scenario::{Load, Rules, Scenario, Upstream};
 use crate::server::{Place, Server};
 use crate::streams;
 use crate::tally::Tally;
+use crate::wire::Carrier;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -71,6 +72,7 @@ impl Plan {
             listen,
             // It asks nobody: this is the port of `discard`.
             upstream: (Ipv4Addr::LOCALHOST, 9).into(),
+            scenario: "",
             rules: Rules::One,
             threads: 1,
             cache_mib: AMPLE,
@@ -90,6 +92,7 @@ impl Plan {
         let place = Place {
             listen: scenario.listen,
             upstream,
+            scenario: scenario.name,
             rules: scenario.rules,
             threads: scenario.threads,
             cache_mib: scenario.overflows.unwrap_or(AMPLE),
@@ -142,7 +145,11 @@ impl Plan {
                 blast()?.run_counted(questions, queries, window)
             }
             Load::Streams(pipelines) => {
-                streams::run(server.address, questions, pipelines, self.span)
+                let address = match pipelines.carrier {
+                    Carrier::Tcp => server.address,
+                    Carrier::Tls | Carrier::Https => server.encrypted,
+                };
+                streams::run(address, questions, pipelines, self.span)
             }
         }?;
         if tally.answers == tally.wrong {

@@ -5,6 +5,7 @@ use crate::peer::Peer;
 use crate::questions::{A, AAAA, Names, Questions, Sizes, listed};
 use crate::streams::Pipelines;
 use crate::tally::Expect;
+use crate::wire::Carrier;
 use std::net::Ipv4Addr;
 
 /// One way to load a server.
@@ -45,7 +46,7 @@ pub(crate) enum Load {
         /// Outstanding.
         window: usize,
     },
-    /// Over TCP.
+    /// Over connections that are kept.
     Streams(Pipelines),
 }
 
@@ -96,6 +97,33 @@ const MISSES: Scenario = Scenario {
     load: Load::Datagrams(Pace::Window(100)),
     ..PLAIN
 };
+
+const STREAMS: Load = Load::Streams(Pipelines {
+    connections: 16,
+    window: 16,
+    carrier: Carrier::Tcp,
+});
+
+impl Load {
+    /// The same by another carrier, if it is by connections.
+    const fn over(self, carrier: Carrier) -> Self {
+        match self {
+            Self::Streams(pipelines) => Self::Streams(Pipelines {
+                carrier,
+                ..pipelines
+            }),
+            other => other,
+        }
+    }
+
+    /// What its connections are.
+    pub(crate) const fn carrier(&self) -> Carrier {
+        match self {
+            Self::Streams(pipelines) => pipelines.carrier,
+            _ => Carrier::Tcp,
+        }
+    }
+}
 
 /// Every scenario, in the order they run.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -167,10 +195,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "tcp",
         about: "hits over 16 connections, 16 outstanding on each",
-        load: Load::Streams(Pipelines {
-            connections: 16,
-            window: 16,
-        }),
+        load: STREAMS,
+        ..PLAIN
+    },
+    Scenario {
+        name: "dot",
+        about: "the same over TLS",
+        load: STREAMS.over(Carrier::Tls),
+        ..PLAIN
+    },
+    Scenario {
+        name: "doh",
+        about: "the same over HTTPS, each query a POST of HTTP/2",
+        load: STREAMS.over(Carrier::Https),
         ..PLAIN
     },
     Scenario {
@@ -205,7 +242,8 @@ impl Scenario {
         let can_bound = self.overflows.is_none()
             || peer.mentions("{cache_mib}")
             || peer.mentions("{half_cache_mib}");
-        can_filter && can_thread && can_bound && !is_left_out
+        let can_encrypt = self.load.carrier() == Carrier::Tcp || peer.encrypts(self.name);
+        can_filter && can_thread && can_bound && can_encrypt && !is_left_out
     }
 
     /// What is asked; `few` asks a hundredth of the names, to see that it works at all.

@@ -4,6 +4,7 @@ use crate::clock::now;
 use crate::machine::{Usage, pin, pin_process};
 use crate::peer::Peer;
 use crate::scenario::Rules;
+use crate::wire::{CERTIFICATE, KEY};
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -18,6 +19,8 @@ pub(crate) struct Place<'a> {
     pub(crate) listen: Ipv4Addr,
     /// Whom it asks; nobody, if it is itself an upstream.
     pub(crate) upstream: SocketAddr,
+    /// The scenario, whose encrypted carrier it may have to speak.
+    pub(crate) scenario: &'a str,
     /// What it filters.
     pub(crate) rules: Rules,
     /// How many threads serve.
@@ -35,6 +38,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where it is asked.
     pub(crate) address: SocketAddr,
+    /// The same over an encrypted carrier.
+    pub(crate) encrypted: SocketAddr,
     folder: PathBuf,
     /// From its start to its first answer.
     pub(crate) start: Duration,
@@ -48,11 +53,16 @@ impl Server {
             .find()
             .ok_or_else(|| about(io::ErrorKind::NotFound.into()))?;
         let port = free_port(place.listen)?;
+        let encrypted_port = free_port(place.listen)?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("compare-{}", std::process::id()))
             .join(format!("{}-{port}", peer.name));
         fs::create_dir_all(&folder)?;
-        let fill = |text: &str| fill(peer, place, port, &folder, text);
+        let ports = [port, encrypted_port];
+        let fill = |text: &str| fill(peer, place, ports, &folder, text);
+        for (name, text) in crate::wire::identity() {
+            fs::write(folder.join(name), text)?;
+        }
         for (name, text) in &peer.files {
             fs::write(folder.join(name), fill(text))?;
         }
@@ -72,6 +82,7 @@ impl Server {
         let mut server = Self {
             child: child.map_err(about)?,
             address: (reachable(place.listen), port).into(),
+            encrypted: (reachable(place.listen), encrypted_port).into(),
             folder,
             start: Duration::ZERO,
         };
@@ -156,7 +167,13 @@ fn free_port(address: Ipv4Addr) -> io::Result<u16> {
 }
 
 /// Puts the values in the places of their placeholders.
-fn fill(peer: &Peer, place: Place<'_>, port: u16, folder: &Path, text: &str) -> String {
+fn fill(
+    peer: &Peer,
+    place: Place<'_>,
+    [port, encrypted_port]: [u16; 2],
+    folder: &Path,
+    text: &str,
+) -> String {
     let each =
         |template: &Option<String>, placeholder: &str, values: &mut dyn Iterator<Item = String>| {
             let template = template.as_deref().unwrap_or_default();
@@ -164,7 +181,18 @@ fn fill(peer: &Peer, place: Place<'_>, port: u16, folder: &Path, text: &str) -> 
                 .map(|value| template.replace(placeholder, &value))
                 .collect::<String>()
         };
+    let encrypted = peer
+        .encrypted
+        .get(place.scenario)
+        .map_or("", String::as_str);
     let text = text
+        .replace("{encrypted}", encrypted)
+        .replace("{encrypted_port}", &encrypted_port.to_string())
+        .replace(
+            "{certificate}",
+            &folder.join(CERTIFICATE).display().to_string(),
+        )
+        .replace("{key}", &folder.join(KEY).display().to_string())
         .replace("{address}", &place.listen.to_string())
         .replace("{port}", &port.to_string())
         .replace("{upstream_address}", &place.upstream.ip().to_string())
