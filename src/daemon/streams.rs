@@ -3,6 +3,8 @@
 use super::{Shared, page};
 use crate::admin;
 use crate::config::Over;
+#[cfg(feature = "doh")]
+use crate::listen::https;
 use crate::listen::sockets::BoundEncrypted;
 use crate::listen::stream;
 use crate::listen::{Counter, Errand, Hearing, Incoming, Service};
@@ -80,7 +82,18 @@ impl Streams {
                         tasks.spawn(stream::serve(listener, Some(Arc::clone(tls)), hearing));
                     }
                 }
-                Over::Https(_) | Over::Quic => {}
+                #[cfg(feature = "doh")]
+                Over::Https(path) => {
+                    for listener in bound.streams {
+                        let listener = tokio::net::TcpListener::from_std(listener)?;
+                        let hearing = hearing(metrics::Transport::Doh);
+                        let (tls, path) = (Arc::clone(tls), Arc::clone(&path));
+                        tasks.spawn(https::serve(listener, tls, path, hearing));
+                    }
+                }
+                #[cfg(not(feature = "doh"))]
+                Over::Https(_) => {}
+                Over::Quic => {}
             }
         }
         if let Some(listener) = self.admin {

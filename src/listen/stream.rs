@@ -361,7 +361,7 @@ fn push(outbox: &mut Outbox, unsent_since: &mut Instant, reply: &[u8]) {
     clippy::disallowed_methods,
     reason = "a client's time runs by the clock"
 )]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

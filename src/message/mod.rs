@@ -7,6 +7,8 @@ mod answer;
 mod edit;
 mod judge;
 mod kind;
+#[cfg(feature = "doh")]
+mod lifetime;
 mod made;
 mod name;
 mod opt;
@@ -19,6 +21,8 @@ pub use answer::{Answer, Ede, Meaning, Record, Section, Service, Soa};
 pub use edit::{Fate, edit, flatten, without_additional};
 pub use judge::{Flaw, Judgement, Transport, judge};
 pub use kind::{Kind, Rcode, UnknownKind};
+#[cfg(feature = "doh")]
+pub use lifetime::lifetime;
 pub use made::{addresses, nodata, nxdomain, under_kind};
 pub use name::{Name, NameError};
 pub use opt::OwnEde;

@@ -1,0 +1,240 @@
+//! Hears clients over HTTPS (RFC 8484), by HTTP/2 and HTTP/1.1.
+//!
+//! One task for each connection. What can be answered at once is answered there, replies that are ready together
+//! leave together; a request that must wait has a task of its own. Every wait for a client is bounded, and so is
+//! what a client can make us hold. Who asks is who connects: what a request says of others (`X-Forwarded-For`) is
+//! not believed.
+
+mod account;
+mod guest;
+mod reply;
+mod request;
+
+use super::Hearing;
+use super::tls::{Opening, Tls};
+use guest::Guest;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until, timeout};
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Time until the first request, its head included.
+    first: Duration,
+    /// Time without any request.
+    idle: Duration,
+    /// Time for the body of a request.
+    body: Duration,
+    /// Time in which a client takes none of its replies.
+    write: Duration,
+    /// Time for a reply. Whoever answers is far quicker: it was lost.
+    lost: Duration,
+    /// Time for a client that is quiet to see that it is over.
+    farewell: Duration,
+    /// Time to finish what is in flight when we stop.
+    grace: Duration,
+    /// Requests in flight.
+    in_flight: u32,
+    /// Octets of unread replies and of bodies at which no further request is answered.
+    held: usize,
+}
+
+const LIMITS: Limits = Limits {
+    first: Duration::from_secs(10),
+    idle: Duration::from_secs(30),
+    body: Duration::from_secs(5),
+    write: Duration::from_secs(5),
+    lost: Duration::from_secs(30),
+    farewell: Duration::from_millis(500),
+    grace: Duration::from_secs(3),
+    in_flight: 128,
+    held: 1024 * 1024,
+};
+
+/// Octets of a request's head, names and values of its fields.
+const HEAD: u32 = 16 * 1024;
+/// Octets of bodies that a client may send ahead: of one request, and of all.
+const AHEAD: (u32, u32) = (16 * 1024, 65_535);
+/// Requests that a client may take back before we have looked at them; at one more the connection ends, for it only
+/// wants us busy (CVE-2023-44487).
+const TAKEN_BACK: usize = 20;
+/// How long to wait when no connection can be accepted, most likely for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until it is told to stop, and then until what is in flight is finished or 3 s are over.
+pub async fn serve(listener: TcpListener, tls: Arc<Tls>, path: Arc<str>, hearing: Hearing) {
+    let config = Arc::new(tls.speaking(&[H2, b"http/1.1"]));
+    let mut stop = hearing.stop.clone();
+    let mut tasks = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            // First: who is not accepted yet may wait for the next process.
+            biased;
+            // An error means that whoever could stop us is gone.
+            _ = stop.wait_for(|&stop| stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        // The results of connections that are over; nobody wants them.
+        while tasks.try_join_next().is_some() {}
+        let Ok((stream, peer)) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Some(place) = hearing.connections.admit(peer.ip()) else {
+            continue;
+        };
+        let opening = tls.begin(hearing.connections.most() / 2);
+        if let Ok(local) = stream.local_addr() {
+            let guest = Guest::new(LIMITS, (peer, local), &path, &hearing.service, place);
+            let by = (Arc::clone(&config), Arc::clone(&tls));
+            tasks.spawn(carry((stream, opening), by, guest, stop.clone()));
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// One connection from the first octet of its handshake to its last. How a client leaves is its own affair: the
+/// error is only a way to end.
+async fn carry(
+    (stream, opening): (TcpStream, Opening),
+    (config, tls): (Arc<ServerConfig>, Arc<Tls>),
+    guest: Guest,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await {
+        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+        talk(stream, is_h2, Arc::new(guest), stop).await;
+    }
+    Ok(())
+}
+
+/// Speaks HTTP/2, or HTTP/1.1 with whoever does not ask for it.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    is_h2: bool,
+    guest: Arc<Guest>,
+    stop: watch::Receiver<bool>,
+) {
+    guest.account.begin();
+    let stream = TokioIo::new(Gathered(stream));
+    let service = service_fn(|request| Arc::clone(&guest).answer(request));
+    if is_h2 {
+        let connection = http2::Builder::new(AtOnce)
+            .max_concurrent_streams(guest.limits.in_flight)
+            .max_pending_accept_reset_streams(TAKEN_BACK)
+            .max_header_list_size(HEAD)
+            .initial_stream_window_size(AHEAD.0)
+            .initial_connection_window_size(AHEAD.1)
+            .serve_connection(stream, service);
+        let end = http2::Connection::graceful_shutdown;
+        watch(pin!(connection), end, &guest, stop).await;
+    } else {
+        let connection = http1::Builder::new()
+            .max_buf_size(HEAD as usize)
+            .serve_connection(stream, service);
+        let end = http1::Connection::graceful_shutdown;
+        watch(pin!(connection), end, &guest, stop).await;
+    }
+}
+
+/// Drives a connection until it is over, or has to be; `end` lets it finish what it has begun.
+async fn watch<C: Future>(
+    mut connection: Pin<&mut C>,
+    end: fn(Pin<&mut C>),
+    guest: &Guest,
+    mut stop: watch::Receiver<bool>,
+) {
+    let account = &guest.account;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|&stop| stop) => break,
+            () = sleep_until(account.deadline()) => match account.is_over() {
+                None => {}
+                Some(account::Over::Quiet) => break,
+                Some(account::Over::Deaf) => return,
+            },
+        }
+    }
+    end(connection.as_mut());
+    // A client that reads closes; nobody waits for one that owes nothing and is not listening.
+    let _ = timeout(guest.limits.grace, async {
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = sleep(guest.limits.farewell) => if account.is_settled() { return },
+            }
+        }
+    })
+    .await;
+}
+
+/// Runs a request on the spot, in a task of its own only if it must wait.
+#[derive(Clone, Copy, Debug)]
+struct AtOnce;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for AtOnce {
+    fn execute(&self, future: F) {
+        let mut future = Box::pin(future);
+        // Nobody is woken by this look: the task looks again.
+        let mut once = Context::from_waker(Waker::noop());
+        if future.as_mut().poll(&mut once).is_pending() {
+            tokio::spawn(future);
+        }
+    }
+}
+
+/// A stream that is written to in one piece: each write is a record of TLS and a call of the kernel's, and what is
+/// gathered for it (`is_write_vectored`) would be one for each reply.
+#[derive(Debug)]
+struct Gathered<S>(S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, octets)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// HTTP/2 in ALPN.
+const H2: &[u8] = b"h2";
+
+#[cfg(test)]
+mod tests;
