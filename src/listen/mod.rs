@@ -1,6 +1,6 @@
 //! Hears clients and carries their messages to whoever answers them.
 //!
-//! UDP is a plain thread for each core ([`worker`]); streams are tokio's ([`stream`]), over TLS where that is wanted ([`tls`]). Both ask the pipeline
+//! UDP is a plain thread for each core ([`worker`]); streams are tokio's ([`stream`]), over TLS where that is wanted ([`tls`]), from load balancers too ([`proxy`]). Both ask the pipeline
 //! what to reply; what it cannot answer at once is carried by a UDP worker, whichever way it came: one
 //! kind of driver, so a client over TCP and one over UDP share their flights.
 
@@ -11,6 +11,7 @@ mod frame;
 mod handover;
 mod inbox;
 pub mod passed;
+pub mod proxy;
 mod rights;
 mod service;
 pub mod sockets;
