@@ -163,6 +163,8 @@ impl Daemon {
         )?;
         let shared = Arc::new(shared);
         shared.show_rules(config);
+        let balancers = &shared.connections.balancers;
+        balancers.believe(&config.proxy_protocol);
         let (stop, stopped) = signal::channel(false);
         // The self-query needs an address that is there already.
         let there = addresses.iter().find(|one| !sockets::is_awaited(**one));

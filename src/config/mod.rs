@@ -46,6 +46,8 @@ pub struct Config {
     pub encrypted: Vec<Encrypted>,
     /// What clients see there; there is one where there are such addresses.
     pub tls: Option<KeyPair>,
+    /// Whose connections begin with a PROXY header.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whom to ask, in order; `None` = the name servers of `/etc/resolv.conf`.
     pub upstreams: Option<Vec<Server>>,
     /// Plain servers that resolve the names of upstreams.

@@ -31,6 +31,12 @@ pub(super) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Tls")]
     pub tls: Option<Tls>,
+    /// Load balancers in front of unsix. A connection over TCP or TLS from these networks must begin with a header of the
+    /// PROXY protocol, version 2, and is then of the client that this names; from elsewhere a header ends it. Absent:
+    /// nobody is believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1), extend("uniqueItems" = true), example = ["192.0.2.10"])]
+    pub proxy_protocol: Vec<Net>,
     /// Name servers to ask: in this order, those that are up. Absent: those of `/etc/resolv.conf`,
     /// read again when that file changes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +86,7 @@ impl Default for Options {
                 Listen::Plain(SocketAddr::from((Ipv6Addr::LOCALHOST, PORT))),
             ],
             tls: None,
+            proxy_protocol: Vec::new(),
             upstreams: None,
             bootstrap: Vec::new(),
             routes: Vec::new(),

@@ -23,6 +23,11 @@ impl From<Options> for Config {
                 certificate: tls.certificate.0,
                 key: tls.key.0,
             }),
+            proxy_protocol: options
+                .proxy_protocol
+                .into_iter()
+                .map(|net| net.0)
+                .collect(),
             upstreams: options.upstreams.map(addresses),
             bootstrap: options.bootstrap.into_iter().map(|one| one.0).collect(),
             routes: options

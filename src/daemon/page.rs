@@ -141,6 +141,7 @@ impl Shared {
                     .collect(),
                 stream_connections: self.connections.open(),
                 stream_refused: self.connections.refused(),
+                proxy_headers: self.connections.balancers.headers(),
                 tls: self.tls(),
                 reloads_succeeded: succeeded,
                 reloads_failed: failed,

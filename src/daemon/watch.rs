@@ -242,6 +242,8 @@ impl Watch {
     fn apply(&mut self, servers: Vec<Server>) {
         self.shared.pipeline.apply(&self.config, &servers);
         self.shared.show_rules(&self.config);
+        let balancers = &self.shared.connections.balancers;
+        balancers.believe(&self.config.proxy_protocol);
         if let Some(log) = &self.shared.log {
             log.set_level(self.config.log.level);
         }

@@ -1,9 +1,10 @@
 //! Who is connected by a stream, and how a reply finds its way there from any thread.
 //!
-//! Holds the caps on connections, in all and for each client. Every query that a connection hands
-//! out comes back exactly once, as a reply or as the word that none will come; a connection that
-//! has gone meanwhile is no concern of whoever answers.
+//! Holds the caps on connections, in all and for each client, and knows which load balancers may say whose
+//! theirs are. Every query that a connection hands out comes back exactly once, as a reply or as the word that
+//! none will come; a connection that has gone meanwhile is no concern of whoever answers.
 
+use super::proxy::Balancers;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,8 @@ pub struct Connections {
     per_client: usize,
     open: Mutex<Open>,
     refused: AtomicU64,
+    /// Load balancers whose connections are their clients'.
+    pub balancers: Balancers,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,7 @@ impl Connections {
             per_client,
             open: Mutex::default(),
             refused: AtomicU64::new(0),
+            balancers: Balancers::default(),
         }
     }
 
@@ -85,20 +89,22 @@ impl Connections {
 
     /// Lets a connection of that client in, unless a cap is reached.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        // An IPv4 client is the same one behind a socket of either family.
-        let client = client.to_canonical();
+        let mut place = self.admit_anyone()?;
+        place.belong_to(client).then_some(place)
+    }
+
+    /// The same before it is known whose it is: only the cap on all counts.
+    pub(super) fn admit_anyone(self: &Arc<Self>) -> Option<Place> {
         let mut open = self.lock();
-        let theirs = open.clients.get(&client).copied().unwrap_or(0);
-        if open.in_all >= self.in_all || theirs >= self.per_client {
+        if open.in_all >= self.in_all {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        open.clients.insert(client, theirs + 1);
         open.in_all += 1;
         drop(open);
         Some(Place {
             slot: self.slot(),
-            client,
+            client: None,
         })
     }
 
@@ -144,10 +150,37 @@ impl Drop for Slot {
 pub(super) struct Place {
     /// For a connection whose replies may come in any order.
     pub(super) slot: Slot,
-    client: IpAddr,
+    /// Whose it is, where that is known.
+    client: Option<IpAddr>,
 }
 
 impl Place {
+    /// Whether it is known whose it is.
+    pub(super) fn is_known(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// The load balancers, one of which has it where that is not known.
+    pub(super) fn balancers(&self) -> &Balancers {
+        &self.slot.connections.balancers
+    }
+
+    /// Counts it as that client's, unless the client's cap is reached.
+    pub(super) fn belong_to(&mut self, client: IpAddr) -> bool {
+        // An IPv4 client is the same one behind a socket of either family.
+        let client = client.to_canonical();
+        let connections = &self.slot.connections;
+        let mut open = connections.lock();
+        let theirs = open.clients.entry(client).or_default();
+        if *theirs >= connections.per_client {
+            connections.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        *theirs += 1;
+        self.client = Some(client);
+        true
+    }
+
     /// For one query, where each has a stream of its own.
     pub(super) fn slot_of_its_own(&self) -> Slot {
         self.slot.connections.slot()
@@ -158,10 +191,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.slot.connections.lock();
         open.in_all -= 1;
-        if let Some(theirs) = open.clients.get_mut(&self.client) {
+        if let Some(client) = self.client
+            && let Some(theirs) = open.clients.get_mut(&client)
+        {
             *theirs -= 1;
             if *theirs == 0 {
-                open.clients.remove(&self.client);
+                open.clients.remove(&client);
             }
         }
     }
@@ -193,6 +228,22 @@ mod tests {
         drop((third, again));
         assert_eq!(connections.open(), 0);
         assert!(connections.lock().clients.is_empty());
+    }
+
+    #[test]
+    fn a_load_balancers_connections_are_its_clients() {
+        let connections = Arc::new(Connections::with_caps(4, 1));
+        let mut places = [(); 3].map(|()| connections.admit_anyone().unwrap());
+        let [one, other, own] = &mut places;
+        assert!(one.belong_to(IpAddr::from([192, 0, 2, 1])));
+        assert!(!other.belong_to(IpAddr::from([192, 0, 2, 1])), "its second");
+        assert!(other.belong_to(IpAddr::from([192, 0, 2, 2])));
+        assert!(!own.is_known());
+        let _direct = connections.admit(IpAddr::from([192, 0, 2, 3])).unwrap();
+        assert!(connections.admit_anyone().is_none(), "four in all");
+        assert_eq!((connections.open(), connections.refused()), (4, 2));
+        drop(places);
+        assert_eq!(connections.open(), 1);
     }
 
     #[test]

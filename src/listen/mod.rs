@@ -1,8 +1,9 @@
 //! Hears clients and carries their messages to whoever answers them.
 //!
-//! UDP is a plain thread for each core ([`worker`]); streams are tokio's ([`stream`]), over TLS where that is wanted ([`tls`]), or requests over HTTPS. Both ask the pipeline
-//! what to reply; what it cannot answer at once is carried by a UDP worker, whichever way it came: one
-//! kind of driver, so a client over TCP and one over UDP share their flights.
+//! UDP is a plain thread for each core ([`worker`]). Whatever has connections is tokio's: TCP, from load balancers too
+//! ([`proxy`]), the same over TLS ([`stream`], [`tls`]), HTTPS and QUIC. All ask the pipeline what to reply; what it
+//! cannot answer at once is carried by a UDP worker, whichever way it came: one kind of driver, so a client over TCP
+//! and one over UDP share their flights.
 
 mod clock;
 mod connections;
@@ -13,6 +14,7 @@ mod handover;
 pub mod https;
 mod inbox;
 pub mod passed;
+pub mod proxy;
 mod rights;
 mod service;
 pub mod sockets;

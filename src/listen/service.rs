@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub struct Incoming<'a> {
     /// The message; nothing is known of it.
     pub query: &'a [u8],
-    /// The client.
+    /// The client; of a load balancer's connection the one that it names.
     pub peer: SocketAddr,
     /// The address of ours that it reached.
     pub local: SocketAddr,

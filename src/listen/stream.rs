@@ -10,6 +10,7 @@
 
 use super::connections::{Finished, Place};
 use super::frame::{Inbox, Outbox};
+use super::proxy::Header;
 use super::tls::{Opening, Tls};
 use super::{Hearing, Incoming, Service};
 use rustls::ServerConfig;
@@ -99,7 +100,13 @@ async fn serve_within(
         while tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(place) = connections.admit(peer.ip())
+                // A load balancer is no client: the cap for one is for whom it names.
+                let place = if connections.balancers.hold(peer.ip()) {
+                    connections.admit_anyone()
+                } else {
+                    connections.admit(peer.ip())
+                };
+                if let Some(place) = place
                     && let Ok(local) = stream.local_addr()
                 {
                     let talk = Talk::new(limits, peer, local, service.clone(), place);
@@ -126,21 +133,21 @@ async fn serve_within(
 async fn carry(
     mut stream: TcpStream,
     mut talk: Talk,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    talk.meet(&mut stream, &mut stop).await?;
     let (reader, writer) = stream.split();
     talk.carry(reader, writer, stop).await
 }
 
-/// The same over TLS; the first octet is the handshake's.
+/// The same over TLS; the first octet is the handshake's, or a load balancer's.
 async fn carry_tls(
-    (stream, opening): (TcpStream, Opening),
+    (mut stream, opening): (TcpStream, Opening),
     (config, tls): (Arc<ServerConfig>, Arc<Tls>),
     mut talk: Talk,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    talk.meet(&mut stream, &mut stop).await?;
     let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await else {
         return Ok(());
     };
@@ -202,6 +209,30 @@ impl Talk {
             unsent_since: now,
             flushed: true,
         }
+    }
+
+    /// Learns from a load balancer whose connection this is; nothing else is a client's before.
+    async fn meet(
+        &mut self,
+        stream: &mut TcpStream,
+        stop: &mut watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        if self.place.is_known() {
+            return Ok(());
+        }
+        let (peer, patience) = (self.peer.ip(), self.limits.message);
+        let heard = tokio::select! {
+            heard = self.place.balancers().hear(stream, peer, patience) => heard,
+            _ = stop.wait_for(|&stop| stop) => None,
+        };
+        match heard.ok_or(io::ErrorKind::InvalidData)? {
+            Header::Balancer => {}
+            Header::Client(client) if self.place.belong_to(client.ip()) => self.peer = client,
+            Header::Client(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+        self.active = now();
+        Ok(())
     }
 
     /// Carries messages until it is over.

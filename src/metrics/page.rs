@@ -30,6 +30,8 @@ pub struct Gauges {
     pub stream_connections: u64,
     /// Stream connections refused because of a cap, ever.
     pub stream_refused: u64,
+    /// PROXY headers of load balancers that were good, and connections ended for want of one.
+    pub proxy_headers: [u64; 2],
     /// What happens where clients are heard over TLS.
     pub tls: Tls,
     /// Times a configuration was read again and taken, ever.

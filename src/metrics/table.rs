@@ -81,6 +81,8 @@ pub const TABLE: &[Metric] = &[
         help: "Stream connections of clients open now", samples: |scrape| number(scrape.gauges.stream_connections) },
     Metric { name: "unsix_stream_refused_total", kind: Counter, labels: &[],
         help: "Stream connections refused because of a cap", samples: |scrape| number(scrape.gauges.stream_refused) },
+    Metric { name: "unsix_proxy_headers_total", kind: Counter, labels: &["result"],
+        help: "Connections of the load balancers in `proxy_protocol`, by whether they began with a good header", samples: proxy_headers },
     Metric { name: "unsix_tls_handshakes_total", kind: Counter, labels: &["result"],
         help: "TLS handshakes of clients; dropped are those that were too slow, or had to make room for others", samples: handshakes },
     Metric { name: "unsix_tls_certificate_reloads_total", kind: Counter, labels: &["result"],
@@ -196,6 +198,11 @@ fn upstream_rtt(scrape: &Scrape) -> Vec<Sample> {
     upstreams
         .map(|upstream| Sample::level(&[&upstream.address], upstream.rtt_seconds))
         .collect()
+}
+
+fn proxy_headers(scrape: &Scrape) -> Vec<Sample> {
+    let [good, bad] = scrape.gauges.proxy_headers;
+    results(good, bad)
 }
 
 fn handshakes(scrape: &Scrape) -> Vec<Sample> {

@@ -9,26 +9,31 @@ use crate::servers::{Server, Unsix, World};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-const NAME: &str = "dns.example";
+pub(crate) const NAME: &str = "dns.example";
 const FORWARDING: &str = include_str!("config/forwarding.conf");
 const STUBBY: &str = include_str!("config/stubby.yml");
 
 /// unsix with a listener of one scheme, and the file by which clients trust it.
-struct Encrypted {
-    unsix: Unsix,
-    at: SocketAddr,
-    ca: PathBuf,
-    folder: Folder,
+pub(crate) struct Encrypted {
+    pub(crate) unsix: Unsix,
+    pub(crate) at: SocketAddr,
+    pub(crate) ca: PathBuf,
+    pub(crate) folder: Folder,
 }
 
 impl Encrypted {
     fn start(world: &World, scheme: &str) -> Fallible<Self> {
+        Self::with(world, scheme, "")
+    }
+
+    /// With these lines in its file.
+    pub(crate) fn with(world: &World, scheme: &str, lines: &str) -> Fallible<Self> {
         let (folder, authority) = (Folder::new()?, Authority::new());
         let (certificate, key) = authority.issue(&[NAME]);
         let certificate = folder.write("cert.pem", &certificate)?;
         let key = folder.write("key.pem", &key)?;
         let tls = format!(
-            "tls: {{certificate: {}, key: {}}}",
+            "tls: {{certificate: {}, key: {}}}\n{lines}",
             certificate.display(),
             key.display()
         );

@@ -13,6 +13,7 @@
     reason = "clients here are programs; what cannot be made ends the test"
 )]
 mod authority;
+mod balancers;
 mod bytes;
 mod clients;
 mod encrypted;
@@ -56,6 +57,9 @@ const TESTS: &[Test] = &[
     Test { name: "unbound_forwards_over_tls_whom_it_trusts", needs: &[KDIG], run: encrypted::unbound, alone: false },
     Test { name: "stubby_forwards_over_tls_whom_it_trusts", needs: &[KDIG, STUBBY], run: encrypted::stubby, alone: false },
     Test { name: "resolved_forwards_over_tls", needs: &[KDIG, IP, UNSHARE, Need::Resolved, Need::Namespaces], run: encrypted::resolved, alone: true },
+    Test { name: "haproxy_says_whose_connections_it_brings", needs: &[KDIG, HAPROXY], run: balancers::haproxy, alone: false },
+    Test { name: "haproxy_loses_nothing_under_load", needs: &[DNSPERF, HAPROXY], run: balancers::load, alone: false },
+    Test { name: "dnsdist_says_whose_queries_it_brings", needs: &[KDIG, DNSDIST], run: balancers::dnsdist, alone: false },
     Test { name: "dig_is_told_why", needs: &[DIG], run: clients::dig_is_told_why, alone: false },
     Test { name: "dnspython_finds_nothing_wrong", needs: &[Need::Dnspython], run: clients::dnspython, alone: false },
     Test { name: "getaddrinfo_of_glibc_gives_ipv4_only", needs: &[GETENT, IP, UNSHARE, Need::Namespaces], run: clients::glibc, alone: true },
@@ -73,6 +77,8 @@ const GETENT: Need = Need::Program("getent", "libc-bin");
 const IP: Need = Need::Program("ip", "iproute2");
 const DNSPERF: Need = Need::Program("dnsperf", "dnsperf");
 const STUBBY: Need = Need::Program("stubby", "stubby");
+const HAPROXY: Need = Need::Program("haproxy", "haproxy");
+const DNSDIST: Need = Need::Program("dnsdist", "dnsdist");
 const OPENSSL: Need = Need::Program("openssl", "openssl");
 const MUSL: Need = Need::Program("musl-gcc", "musl-tools");
 const UNSHARE: Need = Need::Program("unshare", "util-linux");

@@ -61,6 +61,16 @@ impl Server {
         Self::start("unbound", &["-d", "-c"], template, Some(upstream))
     }
 
+    /// dnsdist, in front of `behind`.
+    pub(crate) fn dnsdist(template: &str, behind: SocketAddr) -> Fallible<Self> {
+        Self::start("dnsdist", &["--supervised", "-C"], template, Some(behind))
+    }
+
+    /// haproxy, in front of `behind`.
+    pub(crate) fn haproxy(template: &str, behind: SocketAddr) -> Fallible<Self> {
+        Self::start("haproxy", &["-db", "-f"], template, Some(behind))
+    }
+
     /// stubby, asking `upstream` over TLS; `template` is its configuration.
     pub(crate) fn stubby(template: &str, upstream: SocketAddr) -> Fallible<Self> {
         Self::start("stubby", &["-C"], template, Some(upstream))
@@ -115,9 +125,11 @@ impl Server {
 
     fn run(server: &mut Command, folder: Folder, address: SocketAddr) -> Fallible<Self> {
         let mut process = Process::start(server, &folder.path().join("said"))?;
+        // A load balancer of connections knows no datagrams.
+        let is_up = || HELLO.is_heard(address) || HELLO.over_tcp(address).is_ok();
         let up = wait_for(20, || match process.ended()? {
             Some(status) => Err(format!("{status}")),
-            None => Ok(HELLO.is_heard(address).then_some(())),
+            None => Ok(is_up().then_some(())),
         });
         up.map_err(|error| format!("{server:?}: {error}\n{}", process.said()))?;
         Ok(Self {
@@ -228,7 +240,7 @@ fn listening(log: &str) -> Option<SocketAddr> {
 ///
 /// Below the ports that systems give to clients (32768 by default), so that none of the many sockets
 /// opened meanwhile takes it; counted on, so that no two servers of ours get the same.
-fn free_address() -> Fallible<SocketAddr> {
+pub(crate) fn free_address() -> Fallible<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
     for _ in 0..10_000 {

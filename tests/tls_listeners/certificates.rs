@@ -6,7 +6,7 @@ use crate::daemon::files::Folder;
 use crate::daemon::program::run;
 use crate::daemon::upstream::Upstream;
 use crate::daemon::{millis, until, wire};
-use crate::{NAME, World, alone, config, question, write_pair};
+use crate::{NAME, RULES, World, alone, config, question, write_pair};
 use rustls::version::TLS13;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -133,7 +133,7 @@ fn a_pair_that_does_not_fit_keeps_the_old_one() {
 #[test]
 fn a_start_without_a_good_pair_says_so() {
     let (upstream, authority, folder) = (Upstream::plain(), Authority::new(), Folder::new());
-    let file = folder.write("unsix.yaml", config(&upstream));
+    let file = folder.write("unsix.yaml", config(&upstream, RULES));
     let file = file.to_str().unwrap();
     let (good, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let missing = run(&["run", "--config", file]);

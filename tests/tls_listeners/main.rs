@@ -6,6 +6,7 @@
     reason = "functions beside the tests are not exempt"
 )]
 
+mod balancers;
 mod certificates;
 #[path = "../daemon/mod.rs"]
 mod daemon;
@@ -43,10 +44,15 @@ struct World {
 
 impl World {
     fn new(upstream: Upstream) -> Self {
+        Self::with(upstream, RULES)
+    }
+
+    /// With these lines in its file.
+    fn with(upstream: Upstream, lines: &str) -> Self {
         allow_descriptors();
         let (authority, folder) = (Authority::new(), Folder::new());
         write_pair(&folder, authority.issue(&[NAME]));
-        let text = config(&upstream);
+        let text = config(&upstream, lines);
         let file = folder.write("unsix.yaml", &text);
         let config = Config::read(&text).unwrap().beside(&file);
         let daemon = Daemon::start(&config, None).unwrap();
@@ -79,10 +85,12 @@ impl World {
     }
 }
 
-fn config(upstream: &Upstream) -> String {
+const RULES: &str = "rules: [{hosts: [hub.example]}]";
+
+fn config(upstream: &Upstream, lines: &str) -> String {
     format!(
         "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\"]\ntls: {{certificate: cert.pem, key: key.pem}}\n\
-         admin: {{listen: \"127.0.0.1:0\"}}\nupstreams: [\"{}\"]\nrules: [{{hosts: [hub.example]}}]\n",
+         admin: {{listen: \"127.0.0.1:0\"}}\nupstreams: [\"{}\"]\n{lines}\n",
         upstream.address
     )
 }
