@@ -23,7 +23,7 @@ mod values;
 
 pub use names::Pattern;
 pub use options::{Cname, Dnssec, Format, Initial, Level, Mode, When};
-pub use server::{Pin, Server, Tls, shown};
+pub use server::{Encrypted, Pin, Protocol, Server, shown};
 
 use crate::message::Name;
 use ipnet::{IpNet, Ipv6Net};
