@@ -19,7 +19,7 @@ mod ready;
 mod streams;
 mod watch;
 
-use crate::config::{Config, Encrypted, Server};
+use crate::config::{Config, Listener, Server};
 use crate::listen::passed::Passed;
 use crate::listen::sockets::{self, BindError, Ear};
 use crate::listen::worker::{Parts, Worker};
@@ -47,7 +47,7 @@ pub use watch::{Reloaded, Watch};
 pub struct Daemon {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    encrypted: Vec<Encrypted>,
+    encrypted: Vec<Listener>,
     admin: Option<SocketAddr>,
     stop: signal::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
@@ -198,7 +198,7 @@ impl Daemon {
     }
 
     /// The same of those where it hears over encrypted transports.
-    pub fn encrypted(&self) -> &[Encrypted] {
+    pub fn encrypted(&self) -> &[Listener] {
         &self.encrypted
     }
 
@@ -355,7 +355,7 @@ fn listen_for_admin(address: SocketAddr) -> Result<std::net::TcpListener, StartE
 /// One line for each listener, upstream and rule.
 fn announce(
     config: &Config,
-    (addresses, encrypted): (&[SocketAddr], &[Encrypted]),
+    (addresses, encrypted): (&[SocketAddr], &[Listener]),
     missing: &[BindError],
     upstreams: &[Server],
 ) {

@@ -29,7 +29,7 @@ fn ten_mistakes_have_ten_messages() {
     let text = r#"lsiten: ["127.0.0.1:53"]
 upstreams:
   - 192.0.2.53
-  - quic://9.9.9.9
+  - doq://9.9.9.9
 routes:
   - zones: [cluster.local]
 rules:
@@ -48,7 +48,7 @@ threads: 1
 "#;
     let expected = [
         r#"1:1: lsiten: no such option: did you mean "listen"?"#,
-        r#"4:5: upstreams[1]: "quic://9.9.9.9" asks for a transport that is not spoken: write an address, as "192.0.2.53", or "tls://192.0.2.53?name=dns.example""#,
+        r#"4:5: upstreams[1]: "doq://9.9.9.9" asks for a transport that is not spoken: write an address, as "192.0.2.53", or a server's name behind "tls://", "https://", "quic://" or "h3://""#,
         r#"6:5: routes[0]: has no "upstreams", which it needs"#,
         r#"9:19: rules[0].negative_ttl: "60" has no unit: write "60s" or "60ms""#,
         r#"10:12: rules[1].hosts: "cdn.example.com" is one value where a list belongs: write ["cdn.example.com"]"#,
@@ -80,7 +80,9 @@ fn each_mistake_says_what_to_write() {
         ("listen: [\"[::1]:53\", \"[0::1]:53\"]", "1:22: listen[1]: stands twice, first in line 1"),
         ("listen: [127.0.0.1]", "1:10: listen[0]: \"127.0.0.1\" has no port: write \"127.0.0.1:53\""),
         ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
-        ("upstreams: [https://dns.example/q]", "1:13: upstreams[0]: \"https://dns.example/q\" asks for a transport that is not spoken: write an address, as \"192.0.2.53\", or \"tls://192.0.2.53?name=dns.example\""),
+        ("upstreams: [\"https://192.0.2.1/q?dns=AAAB\"]", "1:13: upstreams[0]: has an unknown parameter \"dns\": there are name, ca and pin"),
+        ("upstreams: [\"quic://192.0.2.1/dns-query\"]", "1:13: upstreams[0]: \"quic://192.0.2.1/dns-query\" has a path, \"/dns-query\", which only https:// and h3:// take: leave it out"),
+        ("upstreams: [https://dns.example]", "1:13: upstreams[0]: https://dns.example/dns-query has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
         ("upstreams: [\"tls://192.0.2.1?pin=sha256/AAAA\"]", "1:13: upstreams[0]: \"pin\" is \"sha256/AAAA\", no SHA-256 of a key: write sha256/ and its 44 letters of Base64"),
         ("upstreams: [192.0.2.1, tls://dns.example]", "1:24: upstreams[1]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
         ("routes: [{zones: [a], upstreams: [tls://dns.example]}]", "1:35: routes[0].upstreams[0]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),

@@ -1,6 +1,6 @@
 //! Values that hold an address: whom we ask, and who may ask us.
 
-use super::server::{SCHEME, Server};
+use super::server::Server;
 use super::values::quoted;
 use ipnet::{IpNet, Ipv6Net};
 use std::fmt;
@@ -19,15 +19,8 @@ impl FromStr for Upstream {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with(SCHEME) {
-            return Ok(Self(Server::Tls(Arc::new(text.parse()?))));
-        }
-        let shown = quoted(text);
         if text.contains("://") {
-            return Err(format!(
-                "{shown} asks for a transport that is not spoken: write an address, as \
-                 \"192.0.2.53\", or \"tls://192.0.2.53?name=dns.example\""
-            ));
+            return Ok(Self(Server::Encrypted(Arc::new(text.parse()?))));
         }
         text.parse()
             .map(|Plain(address)| Self(Server::Plain(address)))
@@ -38,7 +31,7 @@ impl fmt::Display for Upstream {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Server::Plain(address) => Plain(*address).fmt(out),
-            Server::Tls(tls) => tls.fmt(out),
+            Server::Encrypted(server) => server.fmt(out),
         }
     }
 }
@@ -176,7 +169,7 @@ mod tests {
             assert_eq!(shown::<Upstream>(text), expected);
         }
         assert_eq!(shown::<Upstream>("tls://9.9.9.9:853"), "tls://9.9.9.9");
-        for text in ["https://dns.example/q", "quic://x"] {
+        for text in ["doh://dns.example/q", "sdns://x"] {
             assert!(shown::<Upstream>(text).contains("not spoken"), "{text}");
         }
         for text in ["dns.example", "", "9.9.9.9:x"] {

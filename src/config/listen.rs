@@ -1,6 +1,6 @@
 //! Where we hear, and what is spoken there.
 
-use super::server::Server;
+use super::server::{Protocol, Server};
 use super::values::quoted;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,12 +13,12 @@ pub(super) enum Listen {
     /// DNS over UDP and TCP.
     Plain(SocketAddr),
     /// DNS over one of the transports that are encrypted.
-    Encrypted(Encrypted),
+    Encrypted(Listener),
 }
 
 /// Where clients are heard over an encrypted transport, and over nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encrypted {
+pub struct Listener {
     /// The address and the port; port 0: the kernel chooses.
     pub address: SocketAddr,
     /// What is spoken there.
@@ -54,6 +54,18 @@ impl Over {
         }
     }
 
+    /// Whether who asks by that protocol would be answered.
+    fn is_asked_by(&self, protocol: &Protocol) -> bool {
+        match (self, protocol) {
+            (Self::Tls, Protocol::Tls) => true,
+            #[cfg(feature = "doh")]
+            (Self::Https(path), Protocol::Https(theirs)) => **path == **theirs,
+            #[cfg(feature = "doq")]
+            (Self::Quic, Protocol::Quic) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it has datagrams below, and not connections of TCP.
     pub fn is_datagrams(&self) -> bool {
         *self == Self::Quic
@@ -78,7 +90,7 @@ impl Listen {
     }
 
     /// The encrypted one.
-    pub(super) fn encrypted(&self) -> Option<&Encrypted> {
+    pub(super) fn encrypted(&self) -> Option<&Listener> {
         match self {
             Self::Plain(_) => None,
             Self::Encrypted(encrypted) => Some(encrypted),
@@ -123,7 +135,7 @@ impl FromStr for Listen {
 }
 
 /// What stands behind a scheme.
-fn encrypted(text: &str, scheme: &str, rest: &str) -> Result<Encrypted, String> {
+fn encrypted(text: &str, scheme: &str, rest: &str) -> Result<Listener, String> {
     let shown = quoted(text);
     let (place, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
@@ -152,7 +164,7 @@ fn encrypted(text: &str, scheme: &str, rest: &str) -> Result<Encrypted, String> 
     }
     let has_path = !matches!(path, "" | "/") && !matches!(over, Over::Https(_));
     match with_port(place, over.port()).filter(|_| !has_path) {
-        Some(address) => Ok(Encrypted { address, over }),
+        Some(address) => Ok(Listener { address, over }),
         None => {
             let (scheme, port) = (over.scheme(), over.port());
             Err(format!(
@@ -176,7 +188,7 @@ fn path_of(path: &str, shown: &str) -> Result<Arc<str>, String> {
     }
 }
 
-impl fmt::Display for Encrypted {
+impl fmt::Display for Listener {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}{}", self.over.scheme(), self.address)?;
         match &self.over {
@@ -209,9 +221,11 @@ fn with_port(text: &str, port: u16) -> Option<SocketAddr> {
 
 /// Whether a packet sent to that upstream would come in here.
 pub(super) fn leads_to(upstream: &Server, listen: &Listen) -> bool {
-    let server = match (upstream, listen.encrypted().map(|one| &one.over)) {
+    let server = match (upstream, listen.encrypted()) {
         (Server::Plain(server), None) => Some(*server),
-        (Server::Tls(tls), Some(Over::Tls)) => tls.ip().map(|ip| SocketAddr::new(ip, tls.port)),
+        (Server::Encrypted(server), Some(ours)) if ours.over.is_asked_by(&server.protocol) => {
+            server.ip().map(|ip| SocketAddr::new(ip, server.port))
+        }
         _ => None,
     };
     let Some(upstream) = server.filter(|server| server.port() == listen.address().port()) else {
@@ -337,6 +351,14 @@ mod tests {
             ("tls://127.0.0.1?name=dns.example", "tls://0.0.0.0:853", true),
             ("tls://127.0.0.1?name=dns.example", "127.0.0.1:853", false),
             ("tls://dns.example", "tls://0.0.0.0:853", false),
+            #[cfg(feature = "doh")]
+            ("https://127.0.0.1/dns-query?name=dns.example", "https://0.0.0.0", true),
+            #[cfg(feature = "doh")]
+            ("https://127.0.0.1/other?name=dns.example", "https://0.0.0.0", false),
+            #[cfg(feature = "doq")]
+            ("quic://127.0.0.1?name=dns.example", "quic://127.0.0.1", true),
+            #[cfg(feature = "doq")]
+            ("quic://127.0.0.1?name=dns.example", "tls://127.0.0.1", false),
         ];
         for (upstream, listen, expected) in table {
             let upstream: Upstream = upstream.parse().unwrap();

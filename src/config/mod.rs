@@ -22,10 +22,10 @@ mod server;
 mod tree;
 mod values;
 
-pub use listen::{Encrypted, Over};
+pub use listen::{Listener, Over};
 pub use names::Pattern;
 pub use options::{Cname, Dnssec, Format, Initial, Level, Mode, When};
-pub use server::{Pin, Server, Tls, shown};
+pub use server::{Encrypted, Pin, Protocol, Server, shown};
 
 use crate::message::Name;
 use ipnet::{IpNet, Ipv6Net};
@@ -43,7 +43,7 @@ pub struct Config {
     /// Where to hear, over UDP and TCP; at least one, no two the same. Port 0: the kernel chooses.
     pub listen: Vec<SocketAddr>,
     /// Where to hear over encrypted transports; no two need the same port.
-    pub encrypted: Vec<Encrypted>,
+    pub encrypted: Vec<Listener>,
     /// What clients see there; there is one where there are such addresses.
     pub tls: Option<KeyPair>,
     /// Whose connections begin with a PROXY header.

@@ -1,7 +1,7 @@
 //! Hears clients over HTTPS (RFC 8484), by HTTP/2 and HTTP/1.1.
 //!
-//! One task for each connection. What can be answered at once is answered there, replies that are ready together
-//! leave together; a request that must wait has a task of its own. Every wait for a client is bounded, and so is
+//! One task for each connection, and one for each request over HTTP/2: so replies that are ready together leave together, and
+//! none waits for another. Every wait for a client is bounded, and so is
 //! what a client can make us hold. Who asks is who connects: what a request says of others (`X-Forwarded-For`) is
 //! not believed.
 
@@ -13,16 +13,15 @@ mod request;
 use super::Hearing;
 use super::tls::{Opening, Tls};
 use guest::Guest;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -135,7 +134,7 @@ async fn talk(
     let stream = TokioIo::new(Gathered(stream));
     let service = service_fn(|request| Arc::clone(&guest).answer(request));
     if is_h2 {
-        let connection = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+        let connection = http2::Builder::new(TokioExecutor::new())
             .auto_date_header(false)
             .max_concurrent_streams(guest.limits.in_flight)
             .max_pending_accept_reset_streams(TAKEN_BACK)
@@ -184,21 +183,6 @@ async fn watch<C: Future>(
         }
     })
     .await;
-}
-
-/// Runs a request on the spot, in a task of its own only if it must wait.
-#[derive(Clone, Copy, Debug)]
-struct AtOnce;
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for AtOnce {
-    fn execute(&self, future: F) {
-        let mut future = Box::pin(future);
-        // Nobody is woken by this look: the task looks again.
-        let mut once = Context::from_waker(Waker::noop());
-        if future.as_mut().poll(&mut once).is_pending() {
-            tokio::spawn(future);
-        }
-    }
 }
 
 /// A stream that is written to in one piece: each write is a record of TLS and a call of the kernel's, and what is

@@ -3,7 +3,7 @@
 //! They outlive this process, and with them what waits in them: the next process answers it. So a restart
 //! loses no query, and port 53 takes no capability.
 
-use crate::config::Encrypted;
+use crate::config::Listener;
 use socket2::{Socket, Type};
 use std::fmt;
 use std::io;
@@ -57,7 +57,7 @@ impl Passed {
     }
 
     /// One line for each socket that `listen` does not have, and for each address of it that is not among the sockets.
-    pub(crate) fn compare(&self, listen: &[SocketAddr], encrypted: &[Encrypted]) -> Vec<String> {
+    pub(crate) fn compare(&self, listen: &[SocketAddr], encrypted: &[Listener]) -> Vec<String> {
         let Some(any) = self.0.first() else {
             return Vec::new();
         };

@@ -1,7 +1,7 @@
 //! The sockets that clients reach: those that were passed to us, and all others opened here.
 
 use super::passed::Passed;
-use crate::config::Encrypted;
+use crate::config::Listener;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct BoundEncrypted {
     /// What is spoken, and where they really stand, the port that the kernel chose included.
-    pub at: Encrypted,
+    pub at: Listener,
     /// For what is spoken over connections.
     pub streams: Vec<TcpListener>,
     /// For what is spoken over datagrams.
@@ -109,7 +109,7 @@ pub fn bind(address: SocketAddr, workers: usize, passed: &mut Passed) -> Result<
 ///
 /// # Errors
 /// See [`BindError`].
-pub fn bind_encrypted(at: &Encrypted, passed: &mut Passed) -> Result<BoundEncrypted, BindError> {
+pub fn bind_encrypted(at: &Listener, passed: &mut Passed) -> Result<BoundEncrypted, BindError> {
     let (address, mut chosen) = (at.address, at.address);
     take_up_rights(address);
     let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
@@ -131,7 +131,7 @@ pub fn bind_encrypted(at: &Encrypted, passed: &mut Passed) -> Result<BoundEncryp
         }
     }
     Ok(BoundEncrypted {
-        at: Encrypted {
+        at: Listener {
             address: chosen,
             over: at.over.clone(),
         },

@@ -277,7 +277,7 @@ impl Worker {
             } => self.send_by_stream(exchange, upstream, packet),
             Action::Send {
                 exchange,
-                upstream: Server::Tls(upstream),
+                upstream: Server::Encrypted(upstream),
                 packet,
                 ..
             } => {
@@ -410,6 +410,7 @@ fn trouble_of(error: ExchangeError) -> Trouble {
         ExchangeError::Unreachable | ExchangeError::Closed => Trouble::Unreachable,
         ExchangeError::Certificate => Trouble::Certificate,
         ExchangeError::Tls => Trouble::Tls,
+        ExchangeError::Http => Trouble::Http,
         ExchangeError::Busy => Trouble::NoSocket,
         ExchangeError::Garbled => Trouble::Garbled,
     }

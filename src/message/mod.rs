@@ -3,6 +3,7 @@
 //! Wire bytes are the currency: an upstream's answer is kept as it came, patched and copied, never
 //! decoded and encoded again. Nothing here opens a socket, reads a clock, draws a random number or logs.
 
+mod age;
 mod answer;
 mod edit;
 mod judge;
@@ -17,6 +18,7 @@ mod reply;
 mod svcb;
 mod wire;
 
+pub use age::age;
 pub use answer::{Answer, Ede, Meaning, Record, Section, Service, Soa};
 pub use edit::{Fate, edit, flatten, without_additional};
 pub use judge::{Flaw, Judgement, Transport, judge};

@@ -292,10 +292,12 @@ impl Flight {
         hit.close();
         hit.server.troubled(trouble);
         // A detour that failed says little, and a socket that we lack nothing about the server.
-        let is_gone = matches!(
-            trouble,
-            Trouble::Unreachable | Trouble::Certificate | Trouble::Tls
-        );
+        let is_gone = match trouble {
+            Trouble::Unreachable | Trouble::Certificate | Trouble::Tls => true,
+            // To others it may have an answer.
+            Trouble::Http => !hit.server.was_heard_since(hit.sent),
+            _ => false,
+        };
         if !hit.is_detour && is_gone {
             sink(&hit.server, trouble, turn);
         }

@@ -47,6 +47,8 @@ pub enum Trouble {
     Certificate,
     /// The TLS handshake failed otherwise.
     Tls,
+    /// It said by HTTP that it has no answer.
+    Http,
     /// We had no socket to send from: it says nothing about the upstream.
     NoSocket,
     /// SERVFAIL, REFUSED, FORMERR, NOTIMP or another RCODE that is no answer.
@@ -61,11 +63,12 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every kind, in the order of [`Upstream::failures`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Timeout,
         Self::Unreachable,
         Self::Certificate,
         Self::Tls,
+        Self::Http,
         Self::NoSocket,
         Self::Rcode,
         Self::Mismatch,
@@ -80,6 +83,7 @@ impl Trouble {
             Self::Unreachable => "unreachable",
             Self::Certificate => "certificate",
             Self::Tls => "tls",
+            Self::Http => "http",
             Self::NoSocket => "no_socket",
             Self::Rcode => "rcode",
             Self::Mismatch => "mismatch",
@@ -107,7 +111,7 @@ impl Upstream {
     pub fn transport(&self) -> Transport {
         match self.server {
             Server::Plain(_) => Transport::Datagram,
-            Server::Tls(_) => Transport::Stream,
+            Server::Encrypted(_) => Transport::Stream,
         }
     }
 

@@ -81,7 +81,7 @@ impl Resolvers {
         for server in upstreams {
             let answer = match server {
                 Server::Plain(address) => lookup(*address, &ask).await,
-                Server::Tls(server) => self.secure.lookup(server, &ask).await,
+                Server::Encrypted(server) => self.secure.lookup(server, &ask).await,
             };
             let answer = answer.ok();
             let Some(answer) = answer.filter(|answer| answer.meaning() != Meaning::Failure) else {

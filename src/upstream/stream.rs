@@ -24,6 +24,8 @@ pub enum ExchangeError {
     Certificate,
     /// The TLS handshake failed otherwise.
     Tls,
+    /// It said by HTTP that it has no answer.
+    Http,
     /// Too many queries wait for that server already.
     Busy,
     /// Messages came, and none of them was an acceptable answer; or the query fits no message.
@@ -39,6 +41,7 @@ impl ExchangeError {
             Self::Closed => "closed",
             Self::Certificate => "certificate",
             Self::Tls => "tls",
+            Self::Http => "http",
             Self::Busy => "busy",
             Self::Garbled => "garbled",
         }

@@ -13,9 +13,12 @@ mod daemon;
 
 mod authority;
 mod connections;
+mod each;
+mod http;
 mod peers;
 mod proofs;
 mod server;
+mod streams;
 
 use authority::{Authority, Signed};
 use daemon::files::Folder;
@@ -29,11 +32,23 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let own = proofs::TESTS.iter().chain(connections::TESTS);
+    let own = proofs::TESTS
+        .iter()
+        .chain(connections::TESTS)
+        .chain(http::TESTS);
     let own = own.map(|(name, run)| {
         Trial::test(*name, || {
             run();
             Ok(())
+        })
+    });
+    let each = each::TESTS.iter().flat_map(|(name, run)| {
+        streams::ALL.map(|over| {
+            let name = format!("{name}_over_{}", over.scheme());
+            Trial::test(name, move || {
+                run(over);
+                Ok(())
+            })
         })
     });
     let peers = peers::TESTS.iter().map(|(name, program, run)| {
@@ -49,7 +64,7 @@ fn main() -> ExitCode {
         };
         Trial::test(shown, test).with_ignored_flag(lacks)
     });
-    libtest_mimic::run(&arguments, own.chain(peers).collect()).exit_code()
+    libtest_mimic::run(&arguments, own.chain(each).chain(peers).collect()).exit_code()
 }
 
 /// Where a program is. Servers are not on everyone's `PATH`.
@@ -64,7 +79,15 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// How a test writes an upstream: by its certificate's name and authority.
 fn named(server: SocketAddr, authority: &Authority) -> String {
-    format!("tls://{server}?name={NAME}&ca={}", authority.file.display())
+    by("tls", server, authority)
+}
+
+/// By another transport.
+fn by(scheme: &str, server: SocketAddr, authority: &Authority) -> String {
+    format!(
+        "{scheme}://{server}?name={NAME}&ca={}",
+        authority.file.display()
+    )
 }
 
 /// unsix before these upstreams, ready or not, with its log and its admin page.

@@ -4,7 +4,7 @@ use super::authority::{Authority, Signed};
 use super::daemon::client::ask;
 use super::daemon::files::Folder;
 use super::daemon::{start, until, wire};
-use super::{NAME, named, run};
+use super::{NAME, by, named, run};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,9 +13,9 @@ use std::process::{Child, Command, Stdio};
 type Test = (&'static str, &'static str, fn(&Path));
 
 pub(crate) const TESTS: &[Test] = &[
-    ("unbound_is_asked_over_tls", "unbound", unbound),
-    ("knot_resolver_is_asked_over_tls", "kresd", knot_resolver),
-    ("dnsdist_is_asked_over_tls", "dnsdist", dnsdist),
+    ("unbound_is_asked", "unbound", unbound),
+    ("knot_resolver_is_asked", "kresd", knot_resolver),
+    ("dnsdist_is_asked", "dnsdist", dnsdist),
     ("a_server_of_tls_1_1_is_refused", "openssl", old),
 ];
 
@@ -72,8 +72,8 @@ impl Server {
 }
 
 /// Asks for what the server was told, many times at once.
-fn is_asked(server: &Server, authority: &Authority) {
-    let upstream = named(server.address, authority);
+fn is_asked(scheme: &str, server: &Server, authority: &Authority) {
+    let upstream = by(scheme, server.address, authority);
     let daemon = start(&format!("upstreams: [\"{upstream}\"]\nrules: []\n"));
     for number in 0..50 {
         let reply = ask(daemon.addresses()[0], &format!("n{number}.a.test"), wire::A);
@@ -89,11 +89,18 @@ fn good() -> (Authority, Signed) {
     (authority, signed)
 }
 
+/// Over TLS and over HTTPS.
 fn unbound(program: &Path) {
+    for (scheme, port) in [("tls", "tls-port"), ("https", "https-port")] {
+        unbound_over(program, scheme, port);
+    }
+}
+
+fn unbound_over(program: &Path, scheme: &str, name: &str) {
     let (authority, signed) = good();
     let server = Server::start(program, |folder, port| {
         let config = format!(
-            "server:\n interface: 127.0.0.1@{port}\n tls-port: {port}\n port: {port}\n \
+            "server:\n interface: 127.0.0.1@{port}\n {name}: {port}\n port: {port}\n \
              tls-service-pem: \"{}\"\n tls-service-key: \"{}\"\n username: \"\"\n chroot: \"\"\n \
              do-daemonize: no\n pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n \
              directory: \"{}\"\n local-zone: \"a.test.\" redirect\n local-data: \"a.test. 60 A 192.0.2.7\"\n\
@@ -105,14 +112,21 @@ fn unbound(program: &Path) {
         let file = folder.write("unbound.conf", config);
         vec!["-d".into(), "-c".into(), file.display().to_string()]
     });
-    is_asked(&server, &authority);
+    is_asked(scheme, &server, &authority);
 }
 
+/// Over TLS and over HTTPS.
 fn knot_resolver(program: &Path) {
+    for (scheme, kind) in [("tls", "tls"), ("https", "doh2")] {
+        knot_resolver_over(program, scheme, kind);
+    }
+}
+
+fn knot_resolver_over(program: &Path, scheme: &str, kind: &str) {
     let (authority, signed) = good();
     let server = Server::start(program, |folder, port| {
         let config = format!(
-            "net.listen('127.0.0.1', {port}, {{ kind = 'tls' }})\nnet.tls('{}', '{}')\n\
+            "net.listen('127.0.0.1', {port}, {{ kind = '{kind}' }})\nnet.tls('{}', '{}')\n\
              cache.size = 10 * MB\nmodules.unload('ta_update')\n\
              policy.add(policy.suffix(policy.ANSWER({{ [kres.type.A] = {{ rdata = kres.str2ip('192.0.2.7'), ttl = 60 }} }}), \
              {{ todname('a.test') }}))\n",
@@ -127,14 +141,24 @@ fn knot_resolver(program: &Path) {
             ".".into(),
         ]
     });
-    is_asked(&server, &authority);
+    is_asked(scheme, &server, &authority);
 }
 
+/// Over TLS and over HTTPS.
 fn dnsdist(program: &Path) {
+    for (scheme, listener, rest) in [
+        ("tls", "addTLSLocal", ""),
+        ("https", "addDOHLocal", ", '/dns-query'"),
+    ] {
+        dnsdist_over(program, scheme, (listener, rest));
+    }
+}
+
+fn dnsdist_over(program: &Path, scheme: &str, (listener, rest): (&str, &str)) {
     let (authority, signed) = good();
     let server = Server::start(program, |folder, port| {
         let config = format!(
-            "addTLSLocal('127.0.0.1:{port}', '{}', '{}')\nsetLocal('127.0.0.1:{}')\n\
+            "{listener}('127.0.0.1:{port}', '{}', '{}'{rest})\nsetLocal('127.0.0.1:{}')\n\
              addAction('a.test', SpoofAction('192.0.2.7'))\naddAction(AllRule(), RCodeAction(DNSRCode.NXDOMAIN))\n",
             signed.chain.display(),
             signed.key.display(),
@@ -144,7 +168,7 @@ fn dnsdist(program: &Path) {
         let options = ["--supervised", "--disable-syslog", "-C"].map(str::to_owned);
         [options.to_vec(), vec![file.display().to_string()]].concat()
     });
-    is_asked(&server, &authority);
+    is_asked(scheme, &server, &authority);
 }
 
 fn ports_free() -> u16 {

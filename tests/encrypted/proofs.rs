@@ -6,9 +6,11 @@ use super::daemon::files::Folder;
 use super::daemon::program::run as run_to_end;
 use super::daemon::upstream::{Upstream, at_once};
 use super::daemon::{http, start, until, wire};
-use super::server::Dot;
+use super::server::{Dot, Seen};
 use super::{NAME, configuration, good, named, run};
-use unsix::config::Config;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use unsix::config::{Config, Server};
 use unsix::daemon::Daemon;
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
@@ -44,6 +46,13 @@ fn asked() {
 }
 
 fn refused() {
+    refused_over("tls", |signed| {
+        let server = Dot::plain(&signed.config);
+        (server.address, server.seen)
+    });
+}
+
+pub(crate) fn refused_over(scheme: &str, serve: impl Fn(&Signed) -> (SocketAddr, Arc<Seen>)) {
     let (authority, other) = (Authority::new(), Authority::new());
     let good = authority.sign(NAME);
     let roots = format!("ca={}", authority.file.display());
@@ -93,20 +102,26 @@ fn refused() {
         ),
     ];
     for (why, signed, parameters, words) in cases {
-        is_refused(why, &signed, &parameters, words);
+        let (address, seen) = serve(&signed);
+        is_refused(
+            why,
+            &format!("{scheme}://{address}?{parameters}"),
+            &seen,
+            words,
+        );
     }
 }
 
 /// It is told apart from a server that is not there, in the log once, on `/ready` and in the metrics.
-fn is_refused(why: &str, signed: &Signed, parameters: &str, words: &str) {
-    let (server, folder) = (Dot::plain(&signed.config), Folder::new());
-    let upstream = format!("tls://{}?{parameters}", server.address);
+fn is_refused(why: &str, upstream: &str, seen: &Seen, words: &str) {
+    let upstream: Server = upstream.parse().unwrap();
+    let (upstream, folder) = (upstream.to_string(), Folder::new());
     let program = run(&folder, std::slice::from_ref(&upstream), "");
     for number in 0..5 {
         let reply = ask(program.address(), &format!("n{number}.example"), wire::A);
         assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL, "{why}");
     }
-    assert_eq!(server.queries(".").len(), 0, "{why}");
+    assert_eq!(seen.queries(".").len(), 0, "{why}");
     let line = program.says("upstream is down");
     assert!(line.contains("reason=certificate"), "{why}: {line}");
     assert!(line.contains(words), "{why}: {line}");

@@ -3,6 +3,7 @@
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,15 +12,63 @@ use std::time::Duration;
 /// A running one, for as long as the test program runs.
 pub(crate) struct Dot {
     pub(crate) address: SocketAddr,
-    seen: Arc<Seen>,
+    pub(crate) seen: Arc<Seen>,
 }
 
-#[derive(Default)]
-struct Seen {
+/// What a server has seen of its clients.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
     connections: AtomicUsize,
     resumed: AtomicUsize,
     queries: Mutex<Vec<Vec<u8>>>,
     names: Mutex<Vec<Option<String>>>,
+}
+
+impl Seen {
+    /// Connections whose handshake was done.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// Those of them that resumed a session.
+    pub(crate) fn resumed(&self) -> usize {
+        self.resumed.load(Relaxed)
+    }
+
+    /// What was asked for names below this one.
+    pub(crate) fn queries(&self, zone: &str) -> Vec<Vec<u8>> {
+        let queries = self.queries.lock().unwrap();
+        let ours = queries.iter();
+        let ours = ours.filter(|query| crate::daemon::wire::name_of(query).ends_with(zone));
+        ours.cloned().collect()
+    }
+
+    /// The names that clients gave in their handshakes.
+    pub(crate) fn names(&self) -> Vec<Option<String>> {
+        self.names.lock().unwrap().clone()
+    }
+
+    /// A handshake was done: which one, from 0.
+    pub(crate) fn open(&self, name: Option<&str>) -> usize {
+        self.names.lock().unwrap().push(name.map(str::to_owned));
+        self.connections.fetch_add(1, Relaxed)
+    }
+
+    pub(crate) fn resume(&self) {
+        self.resumed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn hear(&self, query: &[u8]) {
+        self.queries.lock().unwrap().push(query.to_vec());
+    }
+}
+
+impl Deref for Dot {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
 }
 
 /// One connection, its handshake done.
@@ -60,29 +109,6 @@ impl Dot {
     pub(crate) fn plain(config: &Arc<ServerConfig>) -> Self {
         Self::on("127.0.0.1:0", config, Line::serve)
     }
-
-    /// Connections whose handshake was done.
-    pub(crate) fn connections(&self) -> usize {
-        self.seen.connections.load(Relaxed)
-    }
-
-    /// Those of them that resumed a session.
-    pub(crate) fn resumed(&self) -> usize {
-        self.seen.resumed.load(Relaxed)
-    }
-
-    /// What was asked for names below this one.
-    pub(crate) fn queries(&self, zone: &str) -> Vec<Vec<u8>> {
-        let queries = self.seen.queries.lock().unwrap();
-        let ours = queries.iter();
-        let ours = ours.filter(|query| crate::daemon::wire::name_of(query).ends_with(zone));
-        ours.cloned().collect()
-    }
-
-    /// The names that clients gave in their handshakes.
-    pub(crate) fn names(&self) -> Vec<Option<String>> {
-        self.seen.names.lock().unwrap().clone()
-    }
 }
 
 impl Line {
@@ -93,13 +119,11 @@ impl Line {
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp).ok()?;
         }
-        let name = tls.server_name().map(str::to_owned);
-        seen.names.lock().unwrap().push(name);
         if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
-            seen.resumed.fetch_add(1, Relaxed);
+            seen.resume();
         }
         Some(Self {
-            number: seen.connections.fetch_add(1, Relaxed),
+            number: seen.open(tls.server_name()),
             stream: StreamOwned::new(tls, tcp),
             seen,
         })
@@ -111,7 +135,7 @@ impl Line {
         self.stream.read_exact(&mut length).ok()?;
         let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
         self.stream.read_exact(&mut query).ok()?;
-        self.seen.queries.lock().unwrap().push(query.clone());
+        self.seen.hear(&query);
         Some(query)
     }
 

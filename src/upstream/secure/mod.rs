@@ -1,19 +1,35 @@
-//! Queries to upstreams over TLS (RFC 7858), by connections that are kept.
+//! Queries to upstreams over TLS, HTTPS and QUIC, by connections that are kept.
 //!
 //! Each server has a task of its own ([`peer`]) that opens one connection when it is first asked, sends all that is to be
-//! asked there ([`line`]), and opens another when that one ends. Privacy is strict (RFC 8310 §5): a server that cannot
+//! asked there ([`connection`]), and opens another when that one ends. Privacy is strict (RFC 8310 §5): a server that cannot
 //! prove who it is gets no question, and nothing is ever asked in clear text instead.
 //!
 //! Sessions are resumed by tickets. No query goes as early data (0-RTT): whoever records it may send it again and
 //! again (RFC 8446 §8), which a server's log or rate limit would count as ours, and a connection that is kept would gain
 //! one round trip in its whole life.
 
+mod asked;
+mod connection;
+mod fault;
+#[cfg(feature = "doh")]
+mod http;
+#[cfg(feature = "doh")]
+mod http2;
+#[cfg(feature = "h3")]
+mod http3;
 mod line;
 mod peer;
+#[cfg(feature = "doq")]
+mod quic;
+#[cfg_attr(
+    not(feature = "doh"),
+    expect(dead_code, reason = "HTTP needs all of it")
+)]
+mod streams;
 mod trust;
 
 use super::stream::ExchangeError;
-use crate::config::{Config, Server, Tls};
+use crate::config::{Config, Encrypted, Server};
 use crate::message::{Answer, Ask, Judgement, Transport, judge, pad_query, write_query};
 use foldhash::{HashMap, HashMapExt};
 use peer::Peer;
@@ -27,7 +43,7 @@ pub use trust::TrustError;
 /// What came of a query: handed over once, on a thread of the runtime's.
 pub type Done = Box<dyn FnOnce(Result<Vec<u8>, ExchangeError>) + Send>;
 
-/// The servers that are asked over TLS.
+/// The servers that are asked over encrypted transports.
 #[derive(Debug)]
 pub struct Secure {
     /// Runs what keeps the connections.
@@ -36,7 +52,7 @@ pub struct Secure {
     peers: RwLock<Peers>,
 }
 
-type Peers = HashMap<Arc<Tls>, Arc<Peer>>;
+type Peers = HashMap<Arc<Encrypted>, Arc<Peer>>;
 
 /// The servers of a configuration, all that they need read and understood.
 #[derive(Debug)]
@@ -61,7 +77,7 @@ impl Secure {
         let known = self.peers.read().unwrap_or_else(PoisonError::into_inner);
         let mut peers = HashMap::new();
         for server in config.servers() {
-            let Server::Tls(server) = server else {
+            let Server::Encrypted(server) = server else {
                 continue;
             };
             let trust = self.roots.trust(server)?;
@@ -82,7 +98,7 @@ impl Secure {
 
     /// Asks a server. What `done` gets is its answer to this query, under the query's id, or why there is none: within 6 s,
     /// and within 8 where its name has to be resolved first.
-    pub fn ask(&self, server: &Arc<Tls>, query: Vec<u8>, done: Done) {
+    pub fn ask(&self, server: &Arc<Encrypted>, query: Vec<u8>, done: Done) {
         let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
         match peers.get(server) {
             Some(peer) => {
@@ -99,7 +115,11 @@ impl Secure {
     ///
     /// # Errors
     /// It says nothing, or nothing that answers.
-    pub async fn lookup(&self, server: &Arc<Tls>, ask: &Ask) -> Result<Arc<Answer>, ExchangeError> {
+    pub async fn lookup(
+        &self,
+        server: &Arc<Encrypted>,
+        ask: &Ask,
+    ) -> Result<Arc<Answer>, ExchangeError> {
         let mut query = Vec::new();
         // Which id goes out, the connection decides.
         write_query(ask, 0, true, &mut query);
@@ -114,9 +134,9 @@ impl Secure {
         }
     }
 
-    /// Why a server could not be connected to, when that was tried last; none where it could.
+    /// Why a server could not be connected to or gave no answer, when that was tried last; none where it did.
     pub fn problem(&self, server: &Server) -> Option<String> {
-        let Server::Tls(server) = server else {
+        let Server::Encrypted(server) = server else {
             return None;
         };
         let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);

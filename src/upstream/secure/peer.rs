@@ -1,21 +1,30 @@
 //! One server: the task that opens its connections, and what it is asked meanwhile.
 
 use super::Done;
-use super::line::{self, Waiting};
+use super::asked::Waiting;
+use super::connection::{Connection, serve};
+use super::fault::Fault;
+#[cfg(feature = "doh")]
+use super::http::Requests;
+#[cfg(feature = "doh")]
+use super::http2;
+#[cfg(feature = "h3")]
+use super::http3;
+use super::line::Line;
+#[cfg(feature = "doq")]
+use super::quic;
 use super::trust::Trust;
-use crate::config::Tls;
+use crate::config::{Encrypted, Protocol};
 use crate::message::{Ask, Kind, Name};
 use crate::upstream::lookup::{addresses, lookup};
 use crate::upstream::stream::{ExchangeError, connect};
-use rustls::CertificateError;
 use rustls::pki_types::ServerName;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,41 +32,73 @@ use tokio_rustls::client::TlsStream;
 /// One server.
 #[derive(Debug)]
 pub(super) struct Peer {
-    trust: Trust,
+    trust: Arc<Trust>,
     bootstrap: Arc<[SocketAddr]>,
     queries: Sender<Waiting>,
-    problem: Arc<Mutex<Option<String>>>,
+    state: Arc<State>,
+}
+
+/// What is known of it, to all that have to do with it.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What is wrong with it; none once it answers.
+    problem: Mutex<Option<String>>,
+    /// When it last answered.
+    answered: Mutex<Option<Instant>>,
+}
+
+impl State {
+    pub(super) fn note(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    pub(super) fn answer(&self, at: Instant) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        self.note(None);
+    }
+
+    /// What it says of a server that it has closed: of one that answers others, only that it has no answer to these.
+    pub(super) fn closed(&self) -> ExchangeError {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        match answered {
+            Some(answered) if answered.elapsed() < LATELY => ExchangeError::Garbled,
+            _ => ExchangeError::Closed,
+        }
+    }
 }
 
 impl Peer {
     /// Starts its task, which waits to be asked. It ends with the peer.
     pub(super) fn start(
-        server: &Arc<Tls>,
+        server: &Arc<Encrypted>,
         trust: Trust,
         bootstrap: &Arc<[SocketAddr]>,
         runtime: &Handle,
     ) -> Arc<Self> {
         let (queries, asked) = mpsc::channel(MOST_WAITING);
-        let problem = Arc::default();
+        let (trust, state) = (Arc::new(trust), Arc::default());
         let task = Task {
             server: Arc::clone(server),
-            tls: TlsConnector::from(Arc::clone(&trust.client)),
+            trust: Arc::clone(&trust),
             bootstrap: Arc::clone(bootstrap),
             found: None,
-            problem: Arc::clone(&problem),
+            #[cfg(feature = "doq")]
+            quic: None,
+            state: Arc::clone(&state),
+            back: queries.downgrade(),
         };
         runtime.spawn(task.run(asked));
         Arc::new(Self {
             trust,
             bootstrap: Arc::clone(bootstrap),
             queries,
-            problem,
+            state,
         })
     }
 
     /// Whether it is trusted and found by the same means.
     pub(super) fn is(&self, trust: &Trust, bootstrap: &Arc<[SocketAddr]>) -> bool {
-        self.trust == *trust && self.bootstrap == *bootstrap
+        *self.trust == *trust && self.bootstrap == *bootstrap
     }
 
     /// Asks it; `padded` is what is sent.
@@ -74,35 +115,36 @@ impl Peer {
         }
     }
 
-    /// Why the last connection could not be made.
+    /// Why it does not answer.
     pub(super) fn problem(&self) -> Option<String> {
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = self
+            .state
+            .problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         problem.clone()
     }
 }
 
 /// What its task knows.
 struct Task {
-    server: Arc<Tls>,
-    tls: TlsConnector,
+    server: Arc<Encrypted>,
+    trust: Arc<Trust>,
+    /// Also keeps what servers gave us to prove our address by.
+    #[cfg(feature = "doq")]
+    quic: Option<quinn::ClientConfig>,
     bootstrap: Arc<[SocketAddr]>,
     /// What its name was resolved to, and until when that holds.
     found: Option<(Vec<IpAddr>, Instant)>,
-    problem: Arc<Mutex<Option<String>>>,
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-struct Fault {
-    error: ExchangeError,
-    text: String,
+    state: Arc<State>,
+    /// By which questions come back.
+    back: WeakSender<Waiting>,
 }
 
 impl Task {
     async fn run(mut self, mut queries: Receiver<Waiting>) {
         let mut first = Vec::new();
         let mut refused: Option<(ExchangeError, Instant)> = None;
-        let mut answered = None;
         loop {
             if first.is_empty() {
                 match queries.recv().await {
@@ -114,10 +156,12 @@ impl Task {
             let error = match refused.filter(|(_, until)| now() < *until) {
                 Some((error, _)) => error,
                 None => match self.connect().await {
-                    Ok(stream) => {
-                        self.note(None);
+                    Ok(connection) => {
+                        self.state.note(None);
                         refused = None;
-                        first = line::serve(stream, first, &mut queries, &mut answered).await;
+                        let served =
+                            serve(connection, first, &mut queries, &self.back, &self.state);
+                        first = served.await;
                         if !first.is_empty() {
                             // It left with questions unanswered. Perhaps it has moved.
                             self.found = None;
@@ -125,7 +169,7 @@ impl Task {
                         continue;
                     }
                     Err(fault) => {
-                        self.note(Some(fault.text));
+                        self.state.note(Some(fault.text));
                         self.found = None;
                         refused = Some((fault.error, now() + PAUSE));
                         fault.error
@@ -139,12 +183,8 @@ impl Task {
         }
     }
 
-    fn note(&self, problem: Option<String>) {
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
-    }
-
     /// To the first of its addresses that will have us.
-    async fn connect(&mut self) -> Result<TlsStream<TcpStream>, Fault> {
+    async fn connect(&mut self) -> Result<Connection, Fault> {
         let mut last = Fault {
             error: ExchangeError::Unreachable,
             text: format!(
@@ -157,24 +197,58 @@ impl Task {
         for address in addresses {
             let server = SocketAddr::new(address, self.server.port);
             match timeout(share, self.connect_to(server)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => last = fault(&error),
-                Err(_) => {
-                    last = Fault {
-                        error: ExchangeError::Timeout,
-                        text: format!("{server} does not answer"),
-                    }
-                }
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(fault)) => last = fault,
+                Err(_) => last = Fault::silent(server),
             }
         }
         Err(last)
     }
 
-    async fn connect_to(&self, server: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
-        let stream = connect(server).await?;
-        // An address goes into no SNI, and where only keys count any name does.
-        let name = self.server.name.as_ref().unwrap_or(&self.server.host);
-        self.tls.connect(name.clone(), stream).await
+    async fn connect_to(&mut self, server: SocketAddr) -> Result<Connection, Fault> {
+        Ok(match &self.server.protocol {
+            Protocol::Tls => Connection::Line(Box::new(Line::new(self.tls(server).await?))),
+            #[cfg(feature = "doh")]
+            Protocol::Https(_) => {
+                let requests = Requests::to(&self.server)?;
+                let stream = self.tls(server).await?;
+                Connection::Streams(http2::open(stream, requests, &self.state).await?)
+            }
+            #[cfg(feature = "doq")]
+            Protocol::Quic => Connection::Streams(quic::open(self.quic(server, 0).await?)),
+            #[cfg(feature = "h3")]
+            Protocol::Http3(_) => {
+                let requests = Requests::to(&self.server)?;
+                let connection = self.quic(server, http3::STREAMS).await?;
+                Connection::Streams(http3::open(connection, requests, &self.state).await?)
+            }
+        })
+    }
+
+    #[cfg(feature = "doq")]
+    async fn quic(&mut self, server: SocketAddr, streams: u8) -> Result<quinn::Connection, Fault> {
+        let config = match &self.quic {
+            Some(config) => config.clone(),
+            None => self
+                .quic
+                .insert(quic::config(&self.trust, streams)?)
+                .clone(),
+        };
+        quic::connect(config, server, self.name(), &self.trust).await
+    }
+
+    async fn tls(&self, server: SocketAddr) -> Result<TlsStream<TcpStream>, Fault> {
+        let stream = connect(server)
+            .await
+            .map_err(|error| Fault::unreachable(&error))?;
+        let tls = TlsConnector::from(Arc::clone(&self.trust.client));
+        let handshake = tls.connect(self.name().clone(), stream);
+        handshake.await.map_err(|error| Fault::of_stream(&error))
+    }
+
+    /// What the handshake is for. An address goes into no SNI, and where only keys count any name does.
+    fn name(&self) -> &ServerName<'static> {
+        self.server.name.as_ref().unwrap_or(&self.server.host)
     }
 
     /// Its own, or those of its name.
@@ -217,33 +291,6 @@ async fn resolve(servers: &[SocketAddr], name: Name) -> Option<(Vec<IpAddr>, Dur
     None
 }
 
-/// What is wrong, in words for whoever has to mend it.
-fn fault(error: &io::Error) -> Fault {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    let (error, text) = match cause {
-        Some(rustls::Error::InvalidCertificate(
-            // Of an authority that is called as one of ours the signature is wrong.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => (
-            ExchangeError::Certificate,
-            "its certificate is by nobody we trust".to_owned(),
-        ),
-        Some(rustls::Error::InvalidCertificate(CertificateError::Other(wrong))) => {
-            (ExchangeError::Certificate, wrong.to_string())
-        }
-        Some(rustls::Error::InvalidCertificate(wrong)) => {
-            (ExchangeError::Certificate, wrong.to_string())
-        }
-        Some(wrong) => (ExchangeError::Tls, wrong.to_string()),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => (
-            ExchangeError::Tls,
-            "it ended the connection amid the handshake".to_owned(),
-        ),
-        None => (ExchangeError::Unreachable, error.to_string()),
-    };
-    Fault { error, text }
-}
-
 #[expect(clippy::disallowed_methods, reason = "connections end by time")]
 pub(super) fn now() -> Instant {
     Instant::now()
@@ -259,6 +306,8 @@ const CONNECT: Duration = Duration::from_secs(4);
 const MOST_OF_FAMILY: usize = 2;
 /// After a connection could not be made.
 const PAUSE: Duration = Duration::from_millis(250);
+/// A server that has answered so short a time ago is there.
+const LATELY: Duration = Duration::from_secs(5);
 /// Bounds of how long an address is kept, in seconds.
 const LEAST_TTL: u32 = 10;
 const MOST_TTL: u32 = 86_400;

@@ -1,6 +1,6 @@
 //! What a server must prove: a certificate for its name by roots that we trust, a pinned key, or both.
 
-use crate::config::{Pin, Tls, shown};
+use crate::config::{Encrypted, Pin, Protocol, shown};
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,7 +17,7 @@ use rustls::{
 };
 use std::fmt;
 use std::fs;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The system's trust roots, read once.
 #[derive(Debug, Default)]
@@ -29,6 +29,22 @@ pub(super) struct Trust {
     /// What stands in its own file of roots; empty without one.
     roots: Vec<u8>,
     pub(super) client: Arc<ClientConfig>,
+    /// What it says no to a certificate by.
+    #[cfg(feature = "doq")]
+    proof: Arc<Proof>,
+}
+
+#[cfg(feature = "doq")]
+impl Trust {
+    /// Why the certificate of the last handshake was refused; none where it was not.
+    pub(super) fn refusal(&self) -> Option<rustls::Error> {
+        self.proof.refusal().clone()
+    }
+
+    /// A handshake begins.
+    pub(super) fn forget_refusal(&self) {
+        *self.proof.refusal() = None;
+    }
 }
 
 impl PartialEq for Trust {
@@ -55,14 +71,14 @@ impl std::error::Error for TrustError {}
 
 impl Roots {
     /// How a server is trusted.
-    pub(super) fn trust(&self, server: &Tls) -> Result<Trust, TrustError> {
+    pub(super) fn trust(&self, server: &Encrypted) -> Result<Trust, TrustError> {
         self.find(server).map_err(|text| TrustError {
             server: server.to_string(),
             text,
         })
     }
 
-    fn find(&self, server: &Tls) -> Result<Trust, String> {
+    fn find(&self, server: &Encrypted) -> Result<Trust, String> {
         let provider = Arc::new(default_provider());
         let (roots, chain) = if server.name.is_none() {
             (Vec::new(), None)
@@ -73,14 +89,23 @@ impl Roots {
                 .map_err(|error| error.to_string())?;
             (octets, Some(chain))
         };
+        let proof = Arc::new(Proof {
+            pins: server.pins.clone(),
+            chain,
+            algorithms: provider.signature_verification_algorithms,
+            refusal: Mutex::default(),
+        });
+        let client = client(server, &proof, provider).map_err(|error| error.to_string())?;
         Ok(Trust {
             roots,
-            client: client(server, chain, provider).map_err(|error| error.to_string())?,
+            client,
+            #[cfg(feature = "doq")]
+            proof,
         })
     }
 
     /// The roots for a server, and the content of its file.
-    fn roots(&self, server: &Tls) -> Result<(Vec<u8>, Arc<RootCertStore>), String> {
+    fn roots(&self, server: &Encrypted) -> Result<(Vec<u8>, Arc<RootCertStore>), String> {
         let Some(file) = &server.ca else {
             let system = self.0.get_or_init(|| {
                 let mut roots = RootCertStore::empty();
@@ -117,23 +142,17 @@ impl Roots {
 }
 
 fn client(
-    server: &Tls,
-    chain: Option<Arc<WebPkiServerVerifier>>,
+    server: &Encrypted,
+    proof: &Arc<Proof>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let algorithms = provider.signature_verification_algorithms;
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let verifier = Proof {
-        pins: server.pins.clone(),
-        chain,
-        algorithms,
-    };
     let mut client = builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(Arc::clone(proof) as _)
         .with_no_client_auth();
-    client.alpn_protocols = vec![ALPN.to_vec()];
+    client.alpn_protocols = vec![alpn(&server.protocol).to_vec()];
     Ok(Arc::new(client))
 }
 
@@ -145,6 +164,27 @@ struct Proof {
     /// Whether its certificate is good for its name; none where its key alone counts.
     chain: Option<Arc<WebPkiServerVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// What it said last, if that was no.
+    refusal: Mutex<Option<rustls::Error>>,
+}
+
+impl Proof {
+    fn refusal(&self) -> MutexGuard<'_, Option<rustls::Error>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its key is pinned, where any is.
+    fn check_key(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+        // The server's own key: whatever else it sends may be anybody's.
+        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+        let hash = digest(&SHA256, key.as_ref());
+        if self.pins.is_empty() || self.pins.iter().any(|pin| pin == hash.as_ref()) {
+            return Ok(());
+        }
+        let found = Pin::try_from(hash.as_ref()).unwrap_or_default();
+        let other = OtherError(Arc::new(OtherKey(found)));
+        Err(CertificateError::Other(other).into())
+    }
 }
 
 impl ServerCertVerifier for Proof {
@@ -156,18 +196,15 @@ impl ServerCertVerifier for Proof {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Some(chain) = &self.chain {
-            chain.verify_server_cert(certificate, others, name, ocsp, now)?;
-        }
-        // The server's own key: whatever else it sends may be anybody's.
-        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-        let hash = digest(&SHA256, key.as_ref());
-        if self.pins.is_empty() || self.pins.iter().any(|pin| pin == hash.as_ref()) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let found = Pin::try_from(hash.as_ref()).unwrap_or_default();
-        let other = OtherError(Arc::new(OtherKey(found)));
-        Err(CertificateError::Other(other).into())
+        let chain = self.chain.as_ref();
+        let checked = chain
+            .map_or(Ok(()), |chain| {
+                let checked = chain.verify_server_cert(certificate, others, name, ocsp, now);
+                checked.map(drop)
+            })
+            .and_then(|()| self.check_key(certificate));
+        *self.refusal() = checked.as_ref().err().cloned();
+        checked.map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -205,5 +242,15 @@ impl fmt::Display for OtherKey {
 
 impl std::error::Error for OtherKey {}
 
-/// The name of DNS over TLS in ALPN's registry (RFC 7301).
-const ALPN: &[u8] = b"dot";
+/// What a protocol is called in ALPN's registry (RFC 7301).
+fn alpn(protocol: &Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Tls => b"dot",
+        #[cfg(feature = "doh")]
+        Protocol::Https(_) => b"h2",
+        #[cfg(feature = "doq")]
+        Protocol::Quic => b"doq",
+        #[cfg(feature = "h3")]
+        Protocol::Http3(_) => b"h3",
+    }
+}
