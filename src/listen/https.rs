@@ -165,7 +165,7 @@ async fn watch<C: Future>(
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stop.wait_for(|&stop| stop) => break,
-            () = sleep_until(account.deadline()) => match account.is_over() {
+            () = sleep_until(account.next_look()) => match account.is_over() {
                 None => {}
                 Some(account::Over::Quiet) => break,
                 Some(account::Over::Deaf) => return,

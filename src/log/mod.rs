@@ -117,6 +117,8 @@ fn targets(level: Level) -> Targets {
             "hickory_resolver::system_conf",
             level.min(LevelFilter::ERROR),
         )
+        // It would warn of each client that floods it.
+        .with_target("h2", level.min(LevelFilter::ERROR))
         .with_target(env!("CARGO_CRATE_NAME"), level)
 }
 

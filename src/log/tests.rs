@@ -92,6 +92,7 @@ fn the_level_can_change_and_libraries_are_kept_short() {
         info!(target: "hickory_proto", "unheard");
         warn!(target: "hickory_proto", "heard");
         warn!(target: "hickory_resolver::system_conf", "unheard");
+        warn!(target: "h2::proto::streams", "unheard");
         log.set_level(Level::Debug);
         debug!("heard");
         debug!(target: "hyper", "unheard");

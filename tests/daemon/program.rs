@@ -144,8 +144,17 @@ impl Program {
 
     /// Memory it holds, in octets.
     pub(crate) fn memory(&self) -> u64 {
+        self.figure("VmRSS:")
+    }
+
+    /// The most that it ever held.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.figure("VmHWM:")
+    }
+
+    fn figure(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
         kibibytes.parse::<u64>().unwrap() * 1024
     }

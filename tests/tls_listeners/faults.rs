@@ -63,10 +63,19 @@ fn what_is_no_tls_of_today_is_refused() {
 
 #[test]
 fn two_thousand_half_open_handshakes_stall_nobody() {
-    let _turn = alone();
     let world = World::new(Upstream::plain());
     let mut kept = world.connect();
-    let (server, stop) = (world.tls(), Arc::new(AtomicBool::new(false)));
+    half_open(&world, world.tls(), || {
+        let mut fresh = world.connect();
+        assert_eq!(wire::addresses(&fresh.ask(question(1))).len(), 1);
+        assert_eq!(wire::addresses(&kept.ask(question(2))).len(), 1);
+    });
+}
+
+/// Begins 2,000 handshakes with that listener; meanwhile `ask` asks, by a fresh connection and by one that is kept.
+pub(crate) fn half_open(world: &World, server: SocketAddr, mut ask: impl FnMut()) {
+    let _turn = alone();
+    let stop = Arc::new(AtomicBool::new(false));
     let begun = Arc::new(AtomicU64::new(0));
     let flood = {
         let (stop, begun) = (stop.clone(), begun.clone());
@@ -90,9 +99,7 @@ fn two_thousand_half_open_handshakes_stall_nobody() {
     let (mut slowest, mut asked) = (Duration::ZERO, 0);
     while begun.load(Relaxed) < 2000 || asked < 50 {
         let start = now();
-        let mut fresh = world.connect();
-        assert_eq!(wire::addresses(&fresh.ask(question(1))).len(), 1);
-        assert_eq!(wire::addresses(&kept.ask(question(2))).len(), 1);
+        ask();
         slowest = slowest.max(start.elapsed());
         asked += 1;
     }

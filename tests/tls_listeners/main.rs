@@ -1,4 +1,4 @@
-//! Clients over TLS: what they get, what they must prove and see proved, and what they cannot do to others.
+//! Clients over TLS and HTTPS: what they get, what they must prove and see proved, and what they cannot do to others.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@ mod certificates;
 #[path = "../daemon/mod.rs"]
 mod daemon;
 mod faults;
+#[cfg(feature = "doh")]
+mod https;
 mod serving;
 
 use daemon::authority::Authority;
@@ -72,6 +74,11 @@ impl World {
         self.daemon.encrypted()[0].address
     }
 
+    #[cfg(feature = "doh")]
+    fn https(&self) -> SocketAddr {
+        self.daemon.encrypted()[1].address
+    }
+
     fn connect(&self) -> Connection<Secured> {
         Connection::secured(self.tls(), NAME, &self.client).unwrap()
     }
@@ -88,8 +95,13 @@ impl World {
 const RULES: &str = "rules: [{hosts: [hub.example]}]";
 
 fn config(upstream: &Upstream, lines: &str) -> String {
+    let https = if cfg!(feature = "doh") {
+        ", \"https://127.0.0.1:0\""
+    } else {
+        ""
+    };
     format!(
-        "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\"]\ntls: {{certificate: cert.pem, key: key.pem}}\n\
+        "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\"{https}]\ntls: {{certificate: cert.pem, key: key.pem}}\n\
          admin: {{listen: \"127.0.0.1:0\"}}\nupstreams: [\"{}\"]\n{lines}\n",
         upstream.address
     )

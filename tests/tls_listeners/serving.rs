@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// An OPT with options, at the end of a query.
-fn with_options(mut query: Vec<u8>, options: &[u8]) -> Vec<u8> {
+pub(crate) fn with_options(mut query: Vec<u8>, options: &[u8]) -> Vec<u8> {
     query[11] = 1;
     query.extend([0, 0, 41, 4, 0xd0, 0, 0, 0, 0]);
     query.extend(u16::try_from(options.len()).unwrap().to_be_bytes());
@@ -24,7 +24,7 @@ fn with_options(mut query: Vec<u8>, options: &[u8]) -> Vec<u8> {
     query
 }
 
-const PADDING: &[u8] = &[0, 12, 0, 2, 0, 0];
+pub(crate) const PADDING: &[u8] = &[0, 12, 0, 2, 0, 0];
 const KEEPALIVE: &[u8] = &[0, 11, 0, 0];
 
 #[test]

@@ -86,17 +86,19 @@ impl Account {
         })
     }
 
-    /// When to look whether it is over.
-    pub(super) fn deadline(&self) -> Instant {
+    /// When to look whether it is over. Nobody wakes who looks when a reply begins to wait.
+    pub(super) fn next_look(&self) -> Instant {
+        let soon = now() + self.limits.write / 2;
         let books = self.lock();
-        if books.unread > 0 {
+        let end = if books.unread > 0 {
             books.taken + self.limits.write
         } else if books.in_flight > 0 {
             // Each of them knows its own end.
-            now() + self.limits.idle
+            soon
         } else {
             books.quiet_until
-        }
+        };
+        soon.min(end)
     }
 
     /// Whether it is.

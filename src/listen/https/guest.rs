@@ -7,7 +7,7 @@ use super::account::{Account, Unread};
 use super::reply::{self, Reply};
 use super::request::{self, Asked, LARGEST, Refusal};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming as Body};
+use hyper::body::Incoming as Body;
 use hyper::{Method, Request, Response};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -76,25 +76,29 @@ impl Guest {
         Ok((reply, unread))
     }
 
-    /// The whole body of a request.
+    /// The whole body of a request. What is too large is read a while further, for over HTTP/1.1 a client that is
+    /// still sending may not hear why.
     async fn collect(&self, mut body: Body) -> Result<Vec<u8>, Refusal> {
-        if body.size_hint().lower() > LARGEST as u64 {
-            return Err(Refusal::TooLarge);
-        }
         let (mut query, mut held) = (Vec::new(), self.account.body());
+        let mut length = 0;
         while let Some(frame) = body.frame().await {
             // The client is gone, or takes its request back: nobody reads what is said to it.
             let frame = frame.map_err(|_| Refusal::NoQuery)?;
-            let Some(part) = frame.data_ref() else {
-                continue;
-            };
-            if query.len() + part.len() > LARGEST {
-                return Err(Refusal::TooLarge);
-            }
-            if !held.add(part.len()) {
+            let part = frame.data_ref().map_or(&[][..], |part| part);
+            length += part.len();
+            if length > LARGEST {
+                query = Vec::new();
+            } else if held.add(part.len()) {
+                query.extend_from_slice(part);
+            } else {
                 return Err(Refusal::Unread);
             }
-            query.extend_from_slice(part);
+            if length > 4 * LARGEST {
+                break;
+            }
+        }
+        if length > LARGEST {
+            return Err(Refusal::TooLarge);
         }
         Ok(query)
     }

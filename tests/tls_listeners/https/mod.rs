@@ -1,0 +1,7 @@
+//! Clients over HTTPS.
+
+mod client;
+mod faults;
+mod floods;
+mod frames;
+mod serving;
