@@ -6,15 +6,18 @@ use crate::attach::Canary;
 use crate::config::{Config, Server as Upstream};
 use crate::message::{Answer, Ask, Kind, Meaning, Name, Record, Section};
 use crate::upstream::lookup;
+use crate::upstream::secure::Secure;
+use crate::upstream::stream::ExchangeError;
 use crate::upstream::system::{RESOLV_CONF, RESOLVED, named_in};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// A name server, and who asks it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
-    pub(super) at: SocketAddr,
+    pub(super) at: Upstream,
     pub(super) role: Role,
 }
 
@@ -38,19 +41,21 @@ fn choose(
         true => resolved(),
         false => Vec::new(),
     };
-    // What an encrypted one says, the unsix itself is asked for.
-    let unsix = config.upstreams.iter().flatten();
-    let unsix = unsix.filter_map(Upstream::plain).collect();
+    let plain = |all: Vec<SocketAddr>, role| {
+        all.into_iter().map(move |at| Server {
+            at: at.into(),
+            role,
+        })
+    };
+    let unsix = config.upstreams.iter().flatten().map(|at| Server {
+        at: at.clone(),
+        role: Role::Unsix,
+    });
+    let all = plain(programs, Role::Programs).chain(plain(resolved, Role::Resolved));
     let mut servers: Vec<Server> = Vec::new();
-    for (role, all) in [
-        (Role::Programs, programs),
-        (Role::Resolved, resolved),
-        (Role::Unsix, unsix),
-    ] {
-        for at in all {
-            if !servers.iter().any(|known| known.at == at) {
-                servers.push(Server { at, role });
-            }
+    for server in all.chain(unsix) {
+        if !servers.iter().any(|known| known.at == server.at) {
+            servers.push(server);
         }
     }
     servers
@@ -61,11 +66,11 @@ pub(super) const STUBS: [Ipv4Addr; 2] =
     [Ipv4Addr::new(127, 0, 0, 53), Ipv4Addr::new(127, 0, 0, 54)];
 
 /// What a name server says of a host, and whether it is a unsix of this configuration.
-pub(super) async fn consult(server: Server, host: Name, canary: Name) -> Said {
+pub(super) async fn consult(server: Server, secure: &Secure, host: Name, canary: Name) -> Said {
     let Server { at, role } = server;
     let unsix = async {
         let canary = Canary {
-            at,
+            at: at.plain()?,
             from: None,
             name: canary,
             witness: None,
@@ -74,9 +79,9 @@ pub(super) async fn consult(server: Server, host: Name, canary: Name) -> Said {
         Some(identity.version)
     };
     let (a, aaaa, https, unsix) = tokio::join!(
-        ask(at, host, Kind::A),
-        ask(at, host, Kind::AAAA),
-        ask(at, host, Kind::HTTPS),
+        ask(&at, secure, host, Kind::A),
+        ask(&at, secure, host, Kind::AAAA),
+        ask(&at, secure, host, Kind::HTTPS),
         unsix
     );
     Said {
@@ -125,10 +130,16 @@ pub(super) fn pinned(text: &str, host: &str) -> Option<Said> {
 const NOERROR: &str = "NOERROR";
 
 /// Asks one question.
-async fn ask(server: SocketAddr, host: Name, kind: Kind) -> Answered {
+async fn ask(server: &Upstream, secure: &Secure, host: Name, kind: Kind) -> Answered {
     let begun = now();
     let ask = Ask::plain(host, kind);
-    match lookup(server, &ask).await {
+    let said = match server {
+        Upstream::Plain(server) => lookup(*server, &ask).await,
+        Upstream::Encrypted(server) => timeout(SECURE_LIMIT, secure.lookup(server, &ask))
+            .await
+            .unwrap_or(Err(ExchangeError::Timeout)),
+    };
+    match said {
         Ok(answer) => Answered {
             seconds: Some((begun.elapsed().as_secs_f64() * 1e6).round() / 1e6),
             ..read(&answer, kind)
@@ -185,6 +196,8 @@ fn printable(text: &str) -> String {
 /// INFO-CODE of RFC 8914 §4.18: a filter that the client asked for.
 const FILTERED: u16 = 17;
 const CANARY_LIMIT: Duration = Duration::from_millis(1500);
+/// Of a question over an encrypted transport: its name may have to be resolved, and there is a handshake before it.
+const SECURE_LIMIT: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests {
@@ -199,16 +212,23 @@ mod tests {
             upstreams: Some(vec![one.into(), two.into()]),
             ..Config::default()
         };
+        let secure: Upstream = "tls://192.0.2.1?name=dns.example".parse().unwrap();
+        let encrypted = Config {
+            upstreams: Some(vec![secure.clone()]),
+            ..Config::default()
+        };
+        let [programs, behind, ours] = [Role::Programs, Role::Resolved, Role::Unsix];
         #[rustfmt::skip]
         let cases = [
-            ("as resolv.conf says", vec![one],       vec![two], &plain, vec![(one, Role::Programs)]),
-            ("behind the stub",     vec![stub],      vec![one], &plain, vec![(stub, Role::Programs), (one, Role::Resolved)]),
-            ("upstreams of ours",   vec![one],       vec![],    &with,  vec![(one, Role::Programs), (two, Role::Unsix)]),
+            ("as resolv.conf says", vec![one],       vec![two], &plain, vec![(one.into(), programs)]),
+            ("behind the stub",     vec![stub],      vec![one], &plain, vec![(stub.into(), programs), (one.into(), behind)]),
+            ("upstreams of ours",   vec![one],       vec![],    &with,  vec![(one.into(), programs), (two.into(), ours)]),
+            ("an encrypted one",    vec![one],       vec![],    &encrypted, vec![(one.into(), programs), (secure, ours)]),
             ("none",                vec![],          vec![two], &plain, vec![]),
         ];
         for (why, programs, resolved, config, want) in cases {
             let found = choose(programs, || resolved.clone(), config);
-            let found: Vec<_> = found.iter().map(|one| (one.at, one.role)).collect();
+            let found: Vec<_> = found.iter().map(|one| (one.at.clone(), one.role)).collect();
             assert_eq!(found, want, "{why}");
         }
     }

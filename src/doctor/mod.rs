@@ -27,6 +27,7 @@ pub use verdict::{Strip, Verdict};
 use crate::config::Config;
 use crate::message::Name;
 use crate::probe::{Limits, Target, probe};
+use crate::upstream::secure::Secure;
 use dns::Server;
 use report::{Probed, Role, Said};
 use seen::{Seen, control};
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use surroundings::Surroundings;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use verdict::{Control, DOWN, exit_code};
@@ -76,7 +78,7 @@ impl Progress {
     }
 }
 
-/// Looks at the hosts side by side: two seconds at most for the name servers, then [`Limits::longest`]; more than thirty
+/// Looks at the hosts side by side: two seconds at most for the name servers, four where they are encrypted, then [`Limits::longest`]; more than thirty
 /// hosts take their turns.
 pub async fn examine(wanted: Wanted, progress: Arc<Progress>) -> Report {
     let Wanted {
@@ -87,8 +89,14 @@ pub async fn examine(wanted: Wanted, progress: Arc<Progress>) -> Report {
         limits,
     } = wanted;
     let count = hosts.len();
+    let secure = Secure::new(Handle::current());
+    // Where what one of them is trusted by cannot be read, none can be reached: `unsix check` tells why.
+    if let Ok(prepared) = secure.prepare(&config) {
+        secure.install(prepared);
+    }
     let inquiry = Arc::new(Inquiry {
         servers: dns::servers(&config),
+        secure,
         canary: config.canary(),
         pins: fs::read("/etc/hosts")
             .map(|text| String::from_utf8_lossy(&text).into_owned())
@@ -109,7 +117,11 @@ pub async fn examine(wanted: Wanted, progress: Arc<Progress>) -> Report {
 pub async fn examine_by(server: SocketAddr, hosts: Vec<Subject>, limits: Limits) -> Vec<Host> {
     let role = Role::Programs;
     let inquiry = Inquiry {
-        servers: vec![Server { at: server, role }],
+        servers: vec![Server {
+            at: server.into(),
+            role,
+        }],
+        secure: Secure::new(Handle::current()),
         canary: Config::default().canary(),
         pins: String::new(),
         limits,
@@ -136,6 +148,7 @@ async fn look(inquiry: Arc<Inquiry>, subjects: impl Iterator<Item = Subject>) ->
 /// What each host is asked with.
 struct Inquiry {
     servers: Vec<Server>,
+    secure: Secure,
     canary: Name,
     pins: String,
     limits: Limits,
@@ -166,11 +179,14 @@ impl Inquiry {
         }
     }
 
-    async fn consult(&self, subject: &Subject) -> Vec<Said> {
+    async fn consult(self: &Arc<Self>, subject: &Subject) -> Vec<Said> {
         let mut asked = JoinSet::new();
-        for (place, server) in self.servers.iter().copied().enumerate() {
-            let (name, canary) = (subject.name, self.canary);
-            asked.spawn(async move { (place, dns::consult(server, name, canary).await) });
+        for (place, server) in self.servers.iter().cloned().enumerate() {
+            let (inquiry, name) = (Arc::clone(self), subject.name);
+            asked.spawn(async move {
+                let Inquiry { secure, canary, .. } = &*inquiry;
+                (place, dns::consult(server, secure, name, *canary).await)
+            });
         }
         let mut said = self.progress.follow(asked.join_all()).await;
         said.sort_by_key(|(place, _)| *place);

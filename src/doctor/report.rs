@@ -4,11 +4,12 @@
 
 use super::surroundings::Surroundings;
 use super::verdict::{Strip, Verdict};
+use crate::config::Server;
 use crate::probe::{Finding, Outcome};
 use crate::verdict::label;
 use schemars::JsonSchema;
-use serde::Serialize;
-use std::net::{IpAddr, SocketAddr};
+use serde::{Serialize, Serializer};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The whole of it.
@@ -56,8 +57,10 @@ pub struct Host {
 /// What a name server says of a host.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Said {
-    /// Its address and port; none for `/etc/hosts`.
-    pub server: Option<SocketAddr>,
+    /// Its address and port, or all that `upstreams` says of an encrypted one; none for `/etc/hosts`.
+    #[serde(serialize_with = "as_text")]
+    #[schemars(with = "Option<String>")]
+    pub server: Option<Server>,
     /// Who asks it.
     pub role: Role,
     /// The version of the unsix that answers there, if one does.
@@ -87,7 +90,8 @@ pub enum Role {
 /// What is said to one question.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Answered {
-    /// The response code (`NOERROR`, `NXDOMAIN`, ...), or why there is none: `timeout`, `unreachable`, `closed`, `garbled`.
+    /// The response code (`NOERROR`, `NXDOMAIN`, ...), or why there is none: `timeout`, `unreachable`, `closed`, `garbled`,
+    /// and of encrypted ones `certificate`, `tls`, `http`, `busy`.
     pub status: String,
     /// The addresses, in their order.
     pub addresses: Vec<IpAddr>,
@@ -203,15 +207,17 @@ impl Host {
 /// The port that goes without saying.
 pub(super) const HTTPS: u16 = 443;
 
+fn as_text<S: Serializer>(server: &Option<Server>, to: S) -> Result<S::Ok, S::Error> {
+    server.as_ref().map(ToString::to_string).serialize(to)
+}
+
 impl Said {
     /// Who says so.
     pub fn shown(&self) -> String {
-        let Some(server) = self.server else {
-            return "/etc/hosts".to_owned();
-        };
-        match server.port() {
-            53 => server.ip().to_string(),
-            _ => server.to_string(),
+        match &self.server {
+            None => "/etc/hosts".to_owned(),
+            Some(Server::Plain(server)) if server.port() == 53 => server.ip().to_string(),
+            Some(server) => server.to_string(),
         }
     }
 }

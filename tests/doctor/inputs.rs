@@ -1,5 +1,7 @@
 //! Hosts, networks and name servers as they should not be: one clear line each, and never an exit code that says healthy.
 
+use crate::daemon::authority::Authority;
+use crate::daemon::files::Folder;
 use crate::daemon::network::{FAR6, on_the_way, serve, server, shell};
 use crate::daemon::upstream::{Asked, Over, Upstream, at_once};
 use crate::daemon::wire;
@@ -8,6 +10,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 use std::process::Command;
+use unsix::config::Config;
+use unsix::daemon::Daemon;
 
 pub(crate) fn one_family() {
     let _dns = host();
@@ -182,6 +186,43 @@ pub(crate) fn other_ports() {
         20,
         "TCP connects and TLS hangs over every family it has: the server or a proxy before it, or a port that speaks no TLS",
     );
+}
+
+/// What unsix asks over TLS says what programs are not told.
+pub(crate) fn encrypted_upstream() {
+    let _dns = host();
+    server();
+    let _stripping = name_server("127.0.0.2", &[(HOST, &["198.51.100.2"])]);
+    fs::write("/etc/resolv.conf", "nameserver 127.0.0.2\n").unwrap();
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["dns.example"]);
+    folder.write("cert.pem", &certificate);
+    folder.write("key.pem", &key);
+    let provider = "listen: [\"127.0.0.3:53\", \"tls://127.0.0.3\"]\ntls: {certificate: cert.pem, key: key.pem}\n\
+        upstreams: [127.0.0.1]\nrules: []\nadmin: off\n";
+    let provider = Config::read(provider)
+        .unwrap()
+        .beside(&folder.write("provider.yaml", provider));
+    let _provider = Daemon::start(&provider, None).unwrap();
+    for (root, status, told) in [
+        (authority.pem, "NOERROR", "A 1, AAAA 1"),
+        (Authority::new().pem, "certificate", "AAAA certificate"),
+    ] {
+        let root = folder.write("root.pem", &root);
+        let upstream = format!("tls://127.0.0.3?name=dns.example&ca={}", root.display());
+        let config = format!("upstreams: [\"{upstream}\"]\n");
+        let config = folder.write("unsix.yaml", &config).display().to_string();
+        let (report, _) = json(&[HOST, "--config", &config]);
+        let said = &report["hosts"][0]["name_servers"][1];
+        assert_eq!(said["server"], upstream, "{report:#}");
+        assert_eq!(
+            (&said["role"], &said["aaaa"]["status"]),
+            (&"unsix".into(), &status.into())
+        );
+        let page = doctor(&[HOST, "--config", &config]).out;
+        let line = page.lines().find(|line| line.contains(&upstream)).unwrap();
+        assert!(line.contains(told), "{line}");
+    }
 }
 
 /// Each answers in its own way, and all are understood.

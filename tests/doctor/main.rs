@@ -47,6 +47,7 @@ const TESTS: &[(&str, fn())] = &[
     ("name_servers_that_fail_are_named", inputs::failing_servers),
     ("name_servers_that_differ_are_told", inputs::differing_servers),
     ("name_servers_of_every_kind_are_understood", inputs::odd_servers),
+    ("an_encrypted_upstream_is_asked_too", inputs::encrypted_upstream),
     ("the_rules_say_which_hosts_are_looked_at", inputs::default_hosts),
     ("it_needs_no_rights", inputs::no_rights),
     ("more_hosts_than_sockets_take_turns", inputs::many_hosts),

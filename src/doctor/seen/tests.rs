@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::probe::{Finding, Outcome};
+use std::net::SocketAddr;
 
 fn answered(addresses: &[&str]) -> Answered {
     Answered {
@@ -23,7 +24,7 @@ fn failed() -> Answered {
 /// A name server that tells these IPv4 and these IPv6 addresses.
 fn said(role: Role, last: u8, a: &[&str], aaaa: &[&str]) -> Said {
     Said {
-        server: (role != Role::HostsFile).then(|| ([192, 0, 2, last], 53).into()),
+        server: (role != Role::HostsFile).then(|| SocketAddr::from(([192, 0, 2, last], 53)).into()),
         role,
         unsix: None,
         a: answered(a),
