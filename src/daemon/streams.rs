@@ -1,12 +1,17 @@
 //! The thread of everything that is not UDP: streams, the admin page, the self-query, the prober.
 
+use super::certificate::Encryption;
 use super::{Shared, page};
 use crate::admin;
+#[cfg(feature = "doh")]
 use crate::config::Over;
 #[cfg(feature = "doh")]
 use crate::listen::https;
+#[cfg(feature = "doq")]
+use crate::listen::quic;
 use crate::listen::sockets::BoundEncrypted;
 use crate::listen::stream;
+use crate::listen::tls::Tls;
 use crate::listen::{Counter, Errand, Hearing, Incoming, Service};
 use crate::message::Transport;
 use crate::metrics;
@@ -68,32 +73,9 @@ impl Streams {
                 hearing(metrics::Transport::Tcp),
             ));
         }
-        let tls = self
-            .shared
-            .encryption
-            .as_ref()
-            .map(|encryption| &encryption.tls);
-        for (bound, tls) in self.encrypted.into_iter().zip(tls.into_iter().cycle()) {
-            match bound.at.over {
-                Over::Tls => {
-                    for listener in bound.streams {
-                        let listener = tokio::net::TcpListener::from_std(listener)?;
-                        let hearing = hearing(metrics::Transport::Dot);
-                        tasks.spawn(stream::serve(listener, Some(Arc::clone(tls)), hearing));
-                    }
-                }
-                #[cfg(feature = "doh")]
-                Over::Https(path) => {
-                    for listener in bound.streams {
-                        let listener = tokio::net::TcpListener::from_std(listener)?;
-                        let hearing = hearing(metrics::Transport::Doh);
-                        let (tls, path) = (Arc::clone(tls), Arc::clone(&path));
-                        tasks.spawn(https::serve(listener, tls, path, hearing));
-                    }
-                }
-                #[cfg(not(feature = "doh"))]
-                Over::Https(_) => {}
-                Over::Quic => {}
+        if let Some(Encryption { tls, .. }) = &self.shared.encryption {
+            for bound in self.encrypted {
+                hear(bound, tls, &hearing, &mut tasks)?;
             }
         }
         if let Some(listener) = self.admin {
@@ -121,6 +103,38 @@ impl Streams {
         prober.abort();
         Ok(())
     }
+}
+
+/// Serves where an encrypted transport is spoken.
+fn hear(
+    bound: BoundEncrypted,
+    tls: &Arc<Tls>,
+    hearing: &impl Fn(metrics::Transport) -> Hearing,
+    tasks: &mut JoinSet<()>,
+) -> io::Result<()> {
+    for listener in bound.streams {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let tls = Arc::clone(tls);
+        #[cfg(feature = "doh")]
+        if let Over::Https(path) = &bound.at.over {
+            let hearing = hearing(metrics::Transport::Doh);
+            tasks.spawn(https::serve(listener, tls, Arc::clone(path), hearing));
+            continue;
+        }
+        let hearing = hearing(metrics::Transport::Dot);
+        tasks.spawn(stream::serve(listener, Some(tls), hearing));
+    }
+    #[cfg(feature = "doq")]
+    for socket in bound.datagrams {
+        let served = quic::serve(socket, Arc::clone(tls), hearing(metrics::Transport::Doq));
+        let at = bound.at.clone();
+        tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "nobody is heard at {at}");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// So that the watchdog sees that this thread goes round.

@@ -182,6 +182,7 @@ impl Place {
     }
 
     /// For one query, where each has a stream of its own.
+    #[cfg(any(feature = "doh", feature = "doq"))]
     pub(super) fn slot_of_its_own(&self) -> Slot {
         self.slot.connections.slot()
     }

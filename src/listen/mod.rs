@@ -15,6 +15,8 @@ pub mod https;
 mod inbox;
 pub mod passed;
 pub mod proxy;
+#[cfg(feature = "doq")]
+pub mod quic;
 mod rights;
 mod service;
 pub mod sockets;

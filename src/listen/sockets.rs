@@ -121,6 +121,7 @@ pub fn bind_encrypted(at: &Listener, passed: &mut Passed) -> Result<BoundEncrypt
             chosen = local_address(&socket).map_err(fail)?;
             datagrams.push(socket.into());
         }
+        datagrams.iter().try_for_each(enlarge).map_err(fail)?;
     } else {
         let fail = |error| refused(address, "TCP", error);
         streams = passed.streams(address);
@@ -216,15 +217,21 @@ fn share(socket: &UdpSocket, address: SocketAddr, workers: usize) -> io::Result<
 
 /// What every datagram socket needs, whoever has opened it.
 fn prepare(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {
-    let size = SockRef::from(socket);
-    // A burst waits in the kernel rather than be lost; it grants as much as it allows, and tells twice as much.
-    if size.recv_buffer_size()? < 2 * RECEIVE_BUFFER {
-        size.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    }
+    enlarge(socket)?;
     if address.ip().is_unspecified() {
         crate::sys::ask_for_local_address(socket.as_fd(), address)?;
     }
     crate::sys::do_not_discover_mtu(socket.as_fd(), address)
+}
+
+/// A burst waits in the kernel rather than be lost.
+fn enlarge(socket: &UdpSocket) -> io::Result<()> {
+    let size = SockRef::from(socket);
+    // It grants as much as it allows, and tells twice as much.
+    if size.recv_buffer_size()? < 2 * RECEIVE_BUFFER {
+        size.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
+    Ok(())
 }
 
 /// Whether several sockets stand on one address.

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, ServerConfig};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -118,24 +118,37 @@ impl Tls {
         self.half_open.begin(most)
     }
 
+    /// Handshakes that are not done yet, over all listeners.
+    #[cfg(feature = "doq")]
+    pub(super) fn half_open(&self) -> usize {
+        self.half_open.lock().waiting.len()
+    }
+
     /// Shakes hands. None: it took too long, others needed the room, we stop, or the client does not speak TLS as we do.
     pub(super) async fn accept(
         &self,
         config: &Arc<ServerConfig>,
         stream: TcpStream,
-        mut opening: Opening,
+        opening: Opening,
         stop: &mut watch::Receiver<bool>,
     ) -> Option<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(Arc::clone(config));
-        let shaken = timeout(
-            HANDSHAKE,
-            acceptor.accept_with(stream, |connection| {
-                connection.set_buffer_limit(Some(UNSENT));
-            }),
-        );
-        let (count, stream) = tokio::select! {
-            shaken = shaken => match shaken {
-                Ok(Ok(stream)) => (&self.counts.succeeded, Some(stream)),
+        let handshake = acceptor.accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(UNSENT));
+        });
+        self.finish(handshake, opening, stop).await
+    }
+
+    /// The same for any handshake.
+    pub(super) async fn finish<T, E>(
+        &self,
+        handshake: impl Future<Output = Result<T, E>>,
+        mut opening: Opening,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<T> {
+        let (count, connection) = tokio::select! {
+            shaken = timeout(HANDSHAKE, handshake) => match shaken {
+                Ok(Ok(connection)) => (&self.counts.succeeded, Some(connection)),
                 Ok(Err(_)) => (&self.counts.failed, None),
                 Err(_) => (&self.counts.dropped, None),
             },
@@ -143,7 +156,7 @@ impl Tls {
             _ = stop.wait_for(|&stop| stop) => return None,
         };
         count.fetch_add(1, Relaxed);
-        stream
+        connection
     }
 }
 
@@ -171,7 +184,7 @@ struct Queue {
 
 impl HalfOpen {
     fn begin(self: &Arc<Self>, most: usize) -> Opening {
-        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
         while queue.waiting.len() >= most.max(1) {
             queue.waiting.pop_front();
         }
@@ -185,6 +198,10 @@ impl HalfOpen {
             evicted,
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One of them; it is no more when this is dropped.
@@ -197,11 +214,7 @@ pub(super) struct Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut queue = self
-            .half_open
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.half_open.lock();
         // Numbers only grow from the front to the back.
         if let Ok(place) = queue
             .waiting

@@ -119,6 +119,8 @@ fn targets(level: Level) -> Targets {
         )
         // It would warn of each client that floods it.
         .with_target("h2", level.min(LevelFilter::ERROR))
+        // The same, of packets that anyone can send.
+        .with_target("quinn_proto", level.min(LevelFilter::ERROR))
         .with_target(env!("CARGO_CRATE_NAME"), level)
 }
 

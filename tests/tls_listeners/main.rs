@@ -1,4 +1,4 @@
-//! Clients over TLS and HTTPS: what they get, what they must prove and see proved, and what they cannot do to others.
+//! Clients over TLS, HTTPS and QUIC: what they get, what they must prove and see proved, and what they cannot do to others.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,8 @@ mod daemon;
 mod faults;
 #[cfg(feature = "doh")]
 mod https;
+#[cfg(feature = "doq")]
+mod quic;
 mod serving;
 
 use daemon::authority::Authority;
@@ -79,6 +81,11 @@ impl World {
         self.daemon.encrypted()[1].address
     }
 
+    #[cfg(feature = "doq")]
+    fn quic(&self) -> SocketAddr {
+        self.daemon.encrypted().last().unwrap().address
+    }
+
     fn connect(&self) -> Connection<Secured> {
         Connection::secured(self.tls(), NAME, &self.client).unwrap()
     }
@@ -100,8 +107,13 @@ fn config(upstream: &Upstream, lines: &str) -> String {
     } else {
         ""
     };
+    let quic = if cfg!(feature = "doq") {
+        ", \"quic://127.0.0.1:0\""
+    } else {
+        ""
+    };
     format!(
-        "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\"{https}]\ntls: {{certificate: cert.pem, key: key.pem}}\n\
+        "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\"{https}{quic}]\ntls: {{certificate: cert.pem, key: key.pem}}\n\
          admin: {{listen: \"127.0.0.1:0\"}}\nupstreams: [\"{}\"]\n{lines}\n",
         upstream.address
     )
