@@ -1,7 +1,7 @@
 //! Hears clients over HTTPS (RFC 8484), by HTTP/2 and HTTP/1.1.
 //!
-//! One task for each connection. What can be answered at once is answered there, replies that are ready together
-//! leave together; a request that must wait has a task of its own. Every wait for a client is bounded, and so is
+//! A task for each connection, and one for each request over HTTP/2: answered on the spot, each reply would be written
+//! by itself; so those that are ready together leave together. Every wait for a client is bounded, and so is
 //! what a client can make us hold. Who asks is who connects: what a request says of others (`X-Forwarded-For`) is
 //! not believed.
 
@@ -10,24 +10,22 @@ mod guest;
 mod reply;
 mod request;
 
-use super::Hearing;
-use super::tls::{Opening, Tls};
+use super::arrival::{self, Arrival};
+use super::tls::{Handshake, Tls};
+use super::{Hearing, Service};
 use guest::Guest;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
 /// What a connection may take.
@@ -72,52 +70,32 @@ const AHEAD: (u32, u32) = (16 * 1024, 65_535);
 /// Requests that a client may take back before we have looked at them; at one more the connection ends, for it only
 /// wants us busy (CVE-2023-44487).
 const TAKEN_BACK: usize = 20;
-/// How long to wait when no connection can be accepted, most likely for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until it is told to stop, and then until what is in flight is finished or 3 s are over.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, path: Arc<str>, hearing: Hearing) {
     let config = Arc::new(tls.speaking(&[H2, b"http/1.1"]));
-    let mut stop = hearing.stop.clone();
-    let mut tasks = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            // First: who is not accepted yet may wait for the next process.
-            biased;
-            // An error means that whoever could stop us is gone.
-            _ = stop.wait_for(|&stop| stop) => break,
-            accepted = listener.accept() => accepted,
-        };
-        // The results of connections that are over; nobody wants them.
-        while tasks.try_join_next().is_some() {}
-        let Ok((stream, peer)) = accepted else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let Some(place) = hearing.connections.admit(peer.ip()) else {
-            continue;
-        };
-        let opening = tls.begin(hearing.connections.most() / 2);
-        if let Ok(local) = stream.local_addr() {
-            let guest = Guest::new(LIMITS, (peer, local), &path, &hearing.service, place);
-            let by = (Arc::clone(&config), Arc::clone(&tls));
-            tasks.spawn(carry((stream, opening), by, guest, stop.clone()));
-        }
-    }
-    drop(listener);
-    while tasks.join_next().await.is_some() {}
+    let most = hearing.connections.most();
+    let (service, stop) = (hearing.service, hearing.stop);
+    arrival::each(listener, &hearing.connections, stop.clone(), |arrival| {
+        let handshake = tls.begin(&config, most / 2);
+        let ours = (path.clone(), service.clone());
+        carry(arrival, handshake, ours, stop.clone())
+    })
+    .await;
 }
 
 /// One connection from the first octet of its handshake to its last. How a client leaves is its own affair: the
 /// error is only a way to end.
 async fn carry(
-    (stream, opening): (TcpStream, Opening),
-    (config, tls): (Arc<ServerConfig>, Arc<Tls>),
-    guest: Guest,
+    mut arrival: Arrival,
+    handshake: Handshake,
+    (path, service): (Arc<str>, Arc<Service>),
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    if let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await {
+    arrival.meet(LIMITS.body, &mut stop).await?;
+    if let Some(stream) = handshake.shake(arrival.stream, &mut stop).await {
+        let ends = (arrival.peer, arrival.local);
+        let guest = Guest::new(LIMITS, ends, path, service, arrival.place);
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         talk(stream, is_h2, Arc::new(guest), stop).await;
     }
@@ -131,11 +109,10 @@ async fn talk(
     guest: Arc<Guest>,
     stop: watch::Receiver<bool>,
 ) {
-    guest.account.begin();
     let stream = TokioIo::new(Gathered(stream));
     let service = service_fn(|request| Arc::clone(&guest).answer(request));
     if is_h2 {
-        let connection = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+        let connection = http2::Builder::new(TokioExecutor::new())
             .auto_date_header(false)
             .max_concurrent_streams(guest.limits.in_flight)
             .max_pending_accept_reset_streams(TAKEN_BACK)
@@ -184,21 +161,6 @@ async fn watch<C: Future>(
         }
     })
     .await;
-}
-
-/// Runs a request on the spot, in a task of its own only if it must wait.
-#[derive(Clone, Copy, Debug)]
-struct AtOnce;
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for AtOnce {
-    fn execute(&self, future: F) {
-        let mut future = Box::pin(future);
-        // Nobody is woken by this look: the task looks again.
-        let mut once = Context::from_waker(Waker::noop());
-        if future.as_mut().poll(&mut once).is_pending() {
-            tokio::spawn(future);
-        }
-    }
 }
 
 /// A stream that is written to in one piece: each write is a record of TLS and a call of the kernel's, and what is

@@ -113,20 +113,37 @@ impl Tls {
         [succeeded, failed, dropped].map(|count| count.load(Relaxed))
     }
 
-    /// A handshake begins; the eldest of more than `most` ends.
-    pub(super) fn begin(&self, most: usize) -> Opening {
-        self.half_open.begin(most)
+    /// A handshake begins, as [`Self::speaking`] says; the eldest of more than `most` ends.
+    pub(super) fn begin(self: &Arc<Self>, config: &Arc<ServerConfig>, most: usize) -> Handshake {
+        Handshake {
+            tls: Arc::clone(self),
+            config: Arc::clone(config),
+            opening: self.half_open.begin(most),
+        }
     }
+}
 
+/// A handshake that is to come.
+pub(super) struct Handshake {
+    tls: Arc<Tls>,
+    config: Arc<ServerConfig>,
+    opening: Opening,
+}
+
+impl Handshake {
     /// Shakes hands. None: it took too long, others needed the room, we stop, or the client does not speak TLS as we do.
-    pub(super) async fn accept(
-        &self,
-        config: &Arc<ServerConfig>,
+    pub(super) async fn shake(
+        self,
         stream: TcpStream,
-        mut opening: Opening,
         stop: &mut watch::Receiver<bool>,
     ) -> Option<TlsStream<TcpStream>> {
-        let acceptor = TlsAcceptor::from(Arc::clone(config));
+        let Self {
+            tls,
+            config,
+            mut opening,
+        } = self;
+        let counts = &tls.counts;
+        let acceptor = TlsAcceptor::from(config);
         let shaken = timeout(
             HANDSHAKE,
             acceptor.accept_with(stream, |connection| {
@@ -135,11 +152,11 @@ impl Tls {
         );
         let (count, stream) = tokio::select! {
             shaken = shaken => match shaken {
-                Ok(Ok(stream)) => (&self.counts.succeeded, Some(stream)),
-                Ok(Err(_)) => (&self.counts.failed, None),
-                Err(_) => (&self.counts.dropped, None),
+                Ok(Ok(stream)) => (&counts.succeeded, Some(stream)),
+                Ok(Err(_)) => (&counts.failed, None),
+                Err(_) => (&counts.dropped, None),
             },
-            _ = &mut opening.evicted => (&self.counts.dropped, None),
+            _ = &mut opening.evicted => (&counts.dropped, None),
             _ = stop.wait_for(|&stop| stop) => return None,
         };
         count.fetch_add(1, Relaxed);
@@ -189,7 +206,7 @@ impl HalfOpen {
 
 /// One of them; it is no more when this is dropped.
 #[derive(Debug)]
-pub(super) struct Opening {
+struct Opening {
     half_open: Arc<HalfOpen>,
     number: u64,
     evicted: oneshot::Receiver<()>,
