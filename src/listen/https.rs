@@ -1,7 +1,7 @@
 //! Hears clients over HTTPS (RFC 8484), by HTTP/2 and HTTP/1.1.
 //!
-//! One task for each connection, and one for each request over HTTP/2: so replies that are ready together leave together, and
-//! none waits for another. Every wait for a client is bounded, and so is
+//! A task for each connection, and one for each request over HTTP/2: answered on the spot, each reply would be written
+//! by itself; so those that are ready together leave together. Every wait for a client is bounded, and so is
 //! what a client can make us hold. Who asks is who connects: what a request says of others (`X-Forwarded-For`) is
 //! not believed.
 
@@ -10,13 +10,13 @@ mod guest;
 mod reply;
 mod request;
 
-use super::Hearing;
-use super::tls::{Opening, Tls};
+use super::arrival::{self, Arrival};
+use super::tls::{Handshake, Tls};
+use super::{Hearing, Service};
 use guest::Guest;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ServerConfig;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -24,9 +24,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
 /// What a connection may take.
@@ -71,52 +70,32 @@ const AHEAD: (u32, u32) = (16 * 1024, 65_535);
 /// Requests that a client may take back before we have looked at them; at one more the connection ends, for it only
 /// wants us busy (CVE-2023-44487).
 const TAKEN_BACK: usize = 20;
-/// How long to wait when no connection can be accepted, most likely for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until it is told to stop, and then until what is in flight is finished or 3 s are over.
 pub async fn serve(listener: TcpListener, tls: Arc<Tls>, path: Arc<str>, hearing: Hearing) {
     let config = Arc::new(tls.speaking(&[H2, b"http/1.1"]));
-    let mut stop = hearing.stop.clone();
-    let mut tasks = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            // First: who is not accepted yet may wait for the next process.
-            biased;
-            // An error means that whoever could stop us is gone.
-            _ = stop.wait_for(|&stop| stop) => break,
-            accepted = listener.accept() => accepted,
-        };
-        // The results of connections that are over; nobody wants them.
-        while tasks.try_join_next().is_some() {}
-        let Ok((stream, peer)) = accepted else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let Some(place) = hearing.connections.admit(peer.ip()) else {
-            continue;
-        };
-        let opening = tls.begin(hearing.connections.most() / 2);
-        if let Ok(local) = stream.local_addr() {
-            let guest = Guest::new(LIMITS, (peer, local), &path, &hearing.service, place);
-            let by = (Arc::clone(&config), Arc::clone(&tls));
-            tasks.spawn(carry((stream, opening), by, guest, stop.clone()));
-        }
-    }
-    drop(listener);
-    while tasks.join_next().await.is_some() {}
+    let most = hearing.connections.most();
+    let (service, stop) = (hearing.service, hearing.stop);
+    arrival::each(listener, &hearing.connections, stop.clone(), |arrival| {
+        let handshake = tls.begin(&config, most / 2);
+        let ours = (path.clone(), service.clone());
+        carry(arrival, handshake, ours, stop.clone())
+    })
+    .await;
 }
 
 /// One connection from the first octet of its handshake to its last. How a client leaves is its own affair: the
 /// error is only a way to end.
 async fn carry(
-    (stream, opening): (TcpStream, Opening),
-    (config, tls): (Arc<ServerConfig>, Arc<Tls>),
-    guest: Guest,
+    mut arrival: Arrival,
+    handshake: Handshake,
+    (path, service): (Arc<str>, Arc<Service>),
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    if let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await {
+    arrival.meet(LIMITS.body, &mut stop).await?;
+    if let Some(stream) = handshake.shake(arrival.stream, &mut stop).await {
+        let ends = (arrival.peer, arrival.local);
+        let guest = Guest::new(LIMITS, ends, path, service, arrival.place);
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         talk(stream, is_h2, Arc::new(guest), stop).await;
     }
@@ -130,7 +109,6 @@ async fn talk(
     guest: Arc<Guest>,
     stop: watch::Receiver<bool>,
 ) {
-    guest.account.begin();
     let stream = TokioIo::new(Gathered(stream));
     let service = service_fn(|request| Arc::clone(&guest).answer(request));
     if is_h2 {

@@ -5,6 +5,7 @@
 //! cannot answer at once is carried by a UDP worker, whichever way it came: one kind of driver, so a client over TCP
 //! and one over UDP share their flights.
 
+mod arrival;
 mod clock;
 mod connections;
 mod counter;

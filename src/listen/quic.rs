@@ -203,7 +203,7 @@ impl Door {
                 return;
             };
             if let Some((incoming, place)) = self.welcome(incoming) {
-                let opening = self.tls.begin(self.hearing.connections.most() / 2);
+                let opening = self.tls.open(self.hearing.connections.most() / 2);
                 tasks.spawn(self.carry(incoming, opening, place, stop.clone()));
             }
         }

@@ -8,21 +8,19 @@
 //!
 //! It never looks into a message: whoever answers decides, at once or later from any thread.
 
+use super::arrival::{self, Arrival};
 use super::connections::{Finished, Place};
 use super::frame::{Inbox, Outbox};
-use super::proxy::Header;
-use super::tls::{Opening, Tls};
+use super::tls::{Handshake, Tls};
 use super::{Hearing, Incoming, Service};
-use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a connection stays open without any query (RFC 7766 §6.2.3).
 pub const IDLE: Duration = Duration::from_secs(10);
@@ -64,9 +62,6 @@ const LIMITS: Limits = Limits {
 /// client sends any; the connection ends at one more.
 const EMPTY_MESSAGES: usize = 16;
 
-/// How long to wait when no connection can be accepted, most likely for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// How long a client may take to hear that it is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -80,79 +75,45 @@ async fn serve_within(
     (listener, tls): (TcpListener, Option<Arc<Tls>>),
     hearing: Hearing,
 ) {
-    let Hearing {
-        service,
-        connections,
-        mut stop,
-    } = hearing;
     // RFC 7858 was before it had a name; a client that offers none is as good.
     let tls = tls.map(|tls| (Arc::new(tls.speaking(&[b"dot"])), tls));
-    let mut tasks = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            // First: who is not accepted yet may wait for the next process.
-            biased;
-            // An error means that whoever could stop us is gone.
-            _ = stop.wait_for(|&stop| stop) => break,
-            accepted = listener.accept() => accepted,
-        };
-        // The results of connections that are over; nobody wants them.
-        while tasks.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer)) => {
-                // A load balancer is no client: the cap for one is for whom it names.
-                let place = if connections.balancers.hold(peer.ip()) {
-                    connections.admit_anyone()
-                } else {
-                    connections.admit(peer.ip())
-                };
-                if let Some(place) = place
-                    && let Ok(local) = stream.local_addr()
-                {
-                    let talk = Talk::new(limits, peer, local, service.clone(), place);
-                    let stop = stop.clone();
-                    match &tls {
-                        None => tasks.spawn(carry(stream, talk, stop)),
-                        Some((config, tls)) => {
-                            let opening = tls.begin(connections.most() / 2);
-                            let by = (Arc::clone(config), Arc::clone(tls));
-                            tasks.spawn(carry_tls((stream, opening), by, talk, stop))
-                        }
-                    };
-                }
-            }
-            Err(_) => sleep(ACCEPT_PAUSE).await,
-        }
-    }
-    drop(listener);
-    while tasks.join_next().await.is_some() {}
+    let most = hearing.connections.most();
+    let (service, stop) = (hearing.service, hearing.stop);
+    arrival::each(listener, &hearing.connections, stop.clone(), |arrival| {
+        let handshake = tls
+            .as_ref()
+            .map(|(config, tls)| tls.begin(config, most / 2));
+        carry(limits, arrival, handshake, service.clone(), stop.clone())
+    })
+    .await;
 }
 
 /// One connection from its first octet to its last. How a client leaves is its own affair: the
 /// error is only a way to end.
 async fn carry(
-    mut stream: TcpStream,
-    mut talk: Talk,
+    limits: Limits,
+    mut arrival: Arrival,
+    handshake: Option<Handshake>,
+    service: Arc<Service>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    talk.meet(&mut stream, &mut stop).await?;
-    let (reader, writer) = stream.split();
-    talk.carry(reader, writer, stop).await
-}
-
-/// The same over TLS; the first octet is the handshake's, or a load balancer's.
-async fn carry_tls(
-    (mut stream, opening): (TcpStream, Opening),
-    (config, tls): (Arc<ServerConfig>, Arc<Tls>),
-    mut talk: Talk,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    talk.meet(&mut stream, &mut stop).await?;
-    let Some(stream) = tls.accept(&config, stream, opening, &mut stop).await else {
+    arrival.meet(limits.message, &mut stop).await?;
+    let Arrival {
+        mut stream,
+        peer,
+        local,
+        place,
+    } = arrival;
+    let Some(handshake) = handshake else {
+        let (reader, writer) = stream.split();
+        let mut talk = Talk::new(limits, peer, local, service, place);
+        return talk.carry(reader, writer, stop).await;
+    };
+    let Some(stream) = handshake.shake(stream, &mut stop).await else {
         return Ok(());
     };
-    talk.active = now();
     let (reader, mut writer) = tokio::io::split(stream);
+    let mut talk = Talk::new(limits, peer, local, service, place);
     talk.carry(reader, &mut writer, stop).await?;
     // The client learns that nothing was cut off (close_notify, RFC 8446 §6.1).
     timeout(FAREWELL, writer.shutdown()).await?
@@ -209,30 +170,6 @@ impl Talk {
             unsent_since: now,
             flushed: true,
         }
-    }
-
-    /// Learns from a load balancer whose connection this is; nothing else is a client's before.
-    async fn meet(
-        &mut self,
-        stream: &mut TcpStream,
-        stop: &mut watch::Receiver<bool>,
-    ) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        if self.place.is_known() {
-            return Ok(());
-        }
-        let (peer, patience) = (self.peer.ip(), self.limits.message);
-        let heard = tokio::select! {
-            heard = self.place.balancers().hear(stream, peer, patience) => heard,
-            _ = stop.wait_for(|&stop| stop) => None,
-        };
-        match heard.ok_or(io::ErrorKind::InvalidData)? {
-            Header::Balancer => {}
-            Header::Client(client) if self.place.belong_to(client.ip()) => self.peer = client,
-            Header::Client(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
-        }
-        self.active = now();
-        Ok(())
     }
 
     /// Carries messages until it is over.

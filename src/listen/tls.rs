@@ -113,8 +113,17 @@ impl Tls {
         [succeeded, failed, dropped].map(|count| count.load(Relaxed))
     }
 
-    /// A handshake begins; the eldest of more than `most` ends.
-    pub(super) fn begin(&self, most: usize) -> Opening {
+    /// A handshake over TCP begins, as [`Self::speaking`] says; the eldest of more than `most` ends.
+    pub(super) fn begin(self: &Arc<Self>, config: &Arc<ServerConfig>, most: usize) -> Handshake {
+        Handshake {
+            tls: Arc::clone(self),
+            config: Arc::clone(config),
+            opening: self.open(most),
+        }
+    }
+
+    /// Any handshake begins; the eldest of more than `most` ends.
+    pub(super) fn open(&self, most: usize) -> Opening {
         self.half_open.begin(most)
     }
 
@@ -125,21 +134,6 @@ impl Tls {
     }
 
     /// Shakes hands. None: it took too long, others needed the room, we stop, or the client does not speak TLS as we do.
-    pub(super) async fn accept(
-        &self,
-        config: &Arc<ServerConfig>,
-        stream: TcpStream,
-        opening: Opening,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Option<TlsStream<TcpStream>> {
-        let acceptor = TlsAcceptor::from(Arc::clone(config));
-        let handshake = acceptor.accept_with(stream, |connection| {
-            connection.set_buffer_limit(Some(UNSENT));
-        });
-        self.finish(handshake, opening, stop).await
-    }
-
-    /// The same for any handshake.
     pub(super) async fn finish<T, E>(
         &self,
         handshake: impl Future<Output = Result<T, E>>,
@@ -157,6 +151,27 @@ impl Tls {
         };
         count.fetch_add(1, Relaxed);
         connection
+    }
+}
+
+/// A handshake over TCP that is to come.
+pub(super) struct Handshake {
+    tls: Arc<Tls>,
+    config: Arc<ServerConfig>,
+    opening: Opening,
+}
+
+impl Handshake {
+    /// See [`Tls::finish`].
+    pub(super) async fn shake(
+        self,
+        stream: TcpStream,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<TlsStream<TcpStream>> {
+        let handshake = TlsAcceptor::from(self.config).accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(UNSENT));
+        });
+        self.tls.finish(handshake, self.opening, stop).await
     }
 }
 

@@ -50,11 +50,6 @@ impl Account {
         })
     }
 
-    /// The handshake is done.
-    pub(super) fn begin(&self) {
-        self.lock().quiet_until = now() + self.limits.first;
-    }
-
     /// A request comes.
     pub(super) fn ask(self: &Arc<Self>) -> Asked {
         self.lock().in_flight += 1;

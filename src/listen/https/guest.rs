@@ -12,7 +12,6 @@ use hyper::{Method, Request, Response};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 /// One connection's client.
@@ -32,8 +31,8 @@ impl Guest {
     pub(super) fn new(
         limits: Limits,
         (peer, local): (SocketAddr, SocketAddr),
-        path: &Arc<str>,
-        service: &Arc<Service>,
+        path: Arc<str>,
+        service: Arc<Service>,
         place: Place,
     ) -> Self {
         Self {
@@ -41,8 +40,8 @@ impl Guest {
             account: Account::new(limits),
             peer,
             local,
-            path: Arc::clone(path),
-            service: Arc::clone(service),
+            path,
+            service,
             place,
             spare: Mutex::default(),
         }
@@ -53,8 +52,6 @@ impl Guest {
         self: Arc<Self>,
         request: Request<Body>,
     ) -> Result<Response<Reply>, Infallible> {
-        // So that one connection does not keep all others waiting.
-        consume_budget().await;
         let _asked = self.account.ask();
         let with_body = request.method() != Method::HEAD;
         Ok(match self.reply(request).await {

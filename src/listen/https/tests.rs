@@ -32,7 +32,7 @@ fn connect(limits: Limits, is_h2: bool) -> (DuplexStream, watch::Sender<bool>, J
         _ => None,
     });
     let place = Arc::new(Connections::new()).admit(address.ip()).unwrap();
-    let guest = Guest::new(limits, (address, address), &"/".into(), &service, place);
+    let guest = Guest::new(limits, (address, address), "/".into(), service, place);
     let (stop, stopped) = watch::channel(false);
     let talking = tokio::spawn(talk(theirs, is_h2, Arc::new(guest), stopped));
     (ours, stop, talking)
