@@ -154,8 +154,13 @@ impl Daemon {
         let secure = Secure::new(runtime.handle().clone());
         let prepared = secure.prepare(config).map_err(StartError::Trust)?;
         secure.install(prepared);
+        // What clients are told of them is true of those that stand.
+        let standing = Config {
+            encrypted: encrypted.clone(),
+            ..config.clone()
+        };
         let shared = Shared::new(
-            config,
+            &standing,
             &upstreams,
             secure,
             (workers, log, state),

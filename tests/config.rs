@@ -116,6 +116,7 @@ fn each_mistake_says_what_to_write() {
         ("listen: [\"127.0.0.1:853\", \"quic://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:27: listen[1]: 127.0.0.1:853 is heard over UDP already: take another port"),
         ("listen: [\"sdns://0.0.0.0:443\"]", "1:10: listen[0]: \"sdns://0.0.0.0:443\" asks for a transport that is not spoken: write an address for UDP and TCP, as \"127.0.0.1:53\", or one with tls://, https:// or quic:// before it"),
         ("tls: {certificate: c}", "1:6: tls: has no \"key\", which it needs"),
+        ("tls: {certificate: c, key: k, name: \"192.0.2.1\"}", "1:37: tls.name: \"192.0.2.1\" is an address, and a host name is wanted"),
         ("tls: {certificate: c, key: \"\"}", "1:28: tls.key: is no path of a file, as \"cert.pem\" or \"/etc/unsix/cert.pem\""),
         ("log: {level: loud}", "1:14: log.level: \"loud\" is not among off, error, warn, info, debug"),
         ("deadline: [1s]", "1:11: deadline: one value belongs here, not several"),

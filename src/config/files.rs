@@ -34,7 +34,10 @@ impl Config {
     #[must_use]
     pub fn beside(mut self, file: &Path) -> Self {
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        if let Some(KeyPair { certificate, key }) = &mut self.tls {
+        if let Some(KeyPair {
+            certificate, key, ..
+        }) = &mut self.tls
+        {
             for path in [certificate, key] {
                 *path = folder.join(&*path);
             }

@@ -74,13 +74,15 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The files of a certificate and of its private key, both in PEM.
+/// The files of a certificate and of its private key, both in PEM, and what of them is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPair {
     /// With the certificates between it and the root.
     pub certificate: PathBuf,
     /// Without a password.
     pub key: PathBuf,
+    /// The server's name in the certificate, where it is to be told to clients (RFC 9462); in lower case.
+    pub name: Option<Name>,
 }
 
 /// Zones and the name servers asked for them.

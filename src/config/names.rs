@@ -4,6 +4,7 @@
 
 use super::values::quoted;
 use crate::message::Name;
+use rustls::pki_types::ServerName;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -76,6 +77,37 @@ impl fmt::Display for Zone {
     }
 }
 
+/// The name of a server, as its certificate holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host(pub(super) Name);
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('*') {
+            return Err(format!(
+                "{} stands for many names: write one that the certificate holds, as \"dns.example\"",
+                quoted(text)
+            ));
+        }
+        let name = name(text, text)?;
+        match ServerName::try_from(bare(&name)) {
+            Ok(_) => Ok(Self(name)),
+            Err(_) => Err(format!(
+                "{} is no name of a server, as \"dns.example\"",
+                quoted(text)
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&bare(&self.0))
+    }
+}
+
 /// Reads the name inside `whole`, and says in its words what is wrong with it.
 fn name(text: &str, whole: &str) -> Result<Name, String> {
     let shown = quoted(whole);
@@ -137,7 +169,7 @@ impl fmt::Display for RuleName {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, RuleName, Zone};
+    use super::{Host, Pattern, RuleName, Zone};
 
     #[test]
     fn patterns_are_read_and_written() {
@@ -156,6 +188,32 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn servers_have_names_that_certificates_hold() {
+        let table = [
+            ("DNS.Example.", "dns.example"),
+            ("dns", "dns"),
+            (".", "\".\" is no name of a server, as \"dns.example\""),
+            (
+                "a b.example",
+                "\"a b.example\" is no domain name: a character cannot stand in a name",
+            ),
+            (
+                "192.0.2.1",
+                "\"192.0.2.1\" is an address, and a host name is wanted",
+            ),
+            (
+                "*.example",
+                "\"*.example\" stands for many names: write one that the certificate holds, as \"dns.example\"",
+            ),
+        ];
+        for (text, expected) in table {
+            let shown = text.parse::<Host>();
+            let shown = shown.map_or_else(|error| error, |host| host.to_string());
+            assert_eq!(shown, expected);
         }
     }
 

@@ -7,7 +7,7 @@
 use super::addresses::{Net, Net6, Plain, Upstream};
 use super::files::File;
 use super::listen::Listen;
-use super::names::{Pattern, RuleName, Zone};
+use super::names::{Host, Pattern, RuleName, Zone};
 use super::off::OrOff;
 use super::preset::Preset;
 use super::values::{Size, Span};
@@ -117,6 +117,11 @@ pub(super) struct Tls {
     /// The private key of the certificate, in PEM, without a password.
     #[schemars(example = "key.pem")]
     pub key: File,
+    /// The name that the certificate holds, by which clients that know the plain address find the encrypted ones (RFC 9462):
+    /// then `_dns.resolver.arpa` SVCB tells of every encrypted address of `listen`. Absent: it tells nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Host", example = "dns.example")]
+    pub name: Option<Host>,
 }
 
 /// Zones and the name servers asked for them.

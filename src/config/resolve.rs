@@ -22,6 +22,7 @@ impl From<Options> for Config {
             tls: options.tls.map(|tls| KeyPair {
                 certificate: tls.certificate.0,
                 key: tls.key.0,
+                name: tls.name.map(|name| name.0),
             }),
             proxy_protocol: options
                 .proxy_protocol

@@ -6,7 +6,7 @@
 use super::addresses::{Net, Net6, Plain, Upstream};
 use super::files::File;
 use super::listen::Listen;
-use super::names::{Pattern, RuleName, Zone};
+use super::names::{Host, Pattern, RuleName, Zone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -202,6 +202,7 @@ impl Measure for Plain {}
 impl Measure for Net {}
 impl Measure for Net6 {}
 impl Measure for Pattern {}
+impl Measure for Host {}
 impl Measure for Zone {}
 impl Measure for RuleName {}
 
@@ -255,6 +256,7 @@ forms! {
     Upstream "server" "^[^/]+$|^(tls|https|quic|h3)://.+$" "A name server. Plain: its address, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`. DNS over TLS: `tls://192.0.2.53?name=dns.example`, `tls://dns.example`, port 853 unless written; DNS over HTTPS by HTTP/2: `https://dns.example/dns-query`, or by HTTP/3: `h3://dns.example/dns-query`, port 443 unless written; DNS over QUIC: `quic://dns.example`, port 853 unless written; parameters: `name` (in its certificate), `ca` (a file of trust roots instead of the system's), `pin` (`sha256/` and Base64 of its key's hash).";
     Plain "plain-server" "^[^/]+$" "The address of a name server, port 53 unless written: `192.0.2.53`, `192.0.2.54:5353`, `2001:db8::1`, `[2001:db8::1]:53`.";
     Pattern "host" "^\\S+$" "`a.example` is that name, `*.a.example` every name below it, `.a.example` both, `.` every name.";
+    Host "server-name" "^\\S+$" "The name of a server, as its certificate holds it: `dns.example`.";
     Zone "zone" "^\\S+$" "A domain name; it stands for itself and all below: `cluster.local`, `10.in-addr.arpa`.";
     RuleName "name" "^[A-Za-z0-9._-]{1,64}$" "1 to 64 letters, digits, `.`, `_` or `-`.";
     Net "network" "^[0-9A-Fa-f.:]+(/[0-9]+)?$" "A network, or one address: `10.0.0.0/8`, `fc00::/7`, `192.0.2.7`.";

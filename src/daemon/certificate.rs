@@ -47,10 +47,21 @@ fn read(files: &KeyPair) -> Found {
 }
 
 fn identity(files: &KeyPair, (certificate, key): &(Vec<u8>, Vec<u8>)) -> Result<Identity, String> {
-    Identity::read(certificate, key).map_err(|why| {
+    let identity = Identity::read(certificate, key).map_err(|why| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         format!("tls: {certificate} and {key} are no pair: {why}")
-    })
+    })?;
+    // Clients that are told a name refuse every other.
+    if let Some(name) = &files.name {
+        let (name, certificate) = (name.to_string(), files.certificate.display());
+        let name = name.trim_end_matches('.');
+        if !identity.is_for(name) {
+            return Err(format!(
+                "tls.name: {certificate} is not for {name}: write a name that it holds"
+            ));
+        }
+    }
+    Ok(identity)
 }
 
 /// The watch over the files.
@@ -77,6 +88,11 @@ impl Files {
 
     /// Looks at these from now on.
     pub(super) fn follow(&mut self, files: &KeyPair) {
+        if self.files.name != files.name {
+            // Whether the certificate is for that one is to be found out.
+            self.shown = Err(String::new());
+            self.refused = None;
+        }
         self.files = files.clone();
     }
 

@@ -3,10 +3,11 @@
 //! A client that only begins a handshake costs a place among the connections, for 5 s at most. Where half of all
 //! places are taken by such, the eldest makes room: whoever means it is done within a few round trips.
 
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, ServerConfig};
 use std::collections::VecDeque;
@@ -51,6 +52,16 @@ impl Identity {
             }
             error => format!("certificate and key cannot be used: {error}"),
         })
+    }
+
+    /// Whether clients that mean this server find it in the certificate.
+    pub fn is_for(&self, name: &str) -> bool {
+        let certificate = self
+            .0
+            .end_entity_cert()
+            .and_then(ParsedCertificate::try_from);
+        let name = ServerName::try_from(name);
+        matches!((certificate, name), (Ok(certificate), Ok(name)) if verify_server_name(&certificate, &name).is_ok())
     }
 }
 
@@ -269,7 +280,8 @@ mod tests {
         let made = || rcgen::generate_simple_self_signed(["dns.example".to_owned()]).unwrap();
         let (one, other) = (made(), made());
         let (certificate, key) = (one.cert.pem(), one.signing_key.serialize_pem());
-        assert!(Identity::read(certificate.as_bytes(), key.as_bytes()).is_ok());
+        let identity = Identity::read(certificate.as_bytes(), key.as_bytes()).unwrap();
+        assert!(identity.is_for("dns.example") && !identity.is_for("other.example"));
         let strange = other.signing_key.serialize_pem();
         let locked =
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";

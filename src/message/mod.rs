@@ -30,4 +30,4 @@ pub use name::{Name, NameError};
 pub use opt::OwnEde;
 pub use query::{Ask, Edns, Fault, Query, Question, is_reply_to, pad_query, write_query};
 pub use reply::{Body, Room, Ttl, write_fault, write_reply};
-pub use svcb::{Hints, without_ipv6hint};
+pub use svcb::{Hints, service, without_ipv6hint};

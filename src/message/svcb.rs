@@ -16,6 +16,16 @@ const MANDATORY: u16 = 0;
 /// The SvcParamKey of IPv6 addresses (RFC 9460 §7.3).
 const IPV6HINT: u16 = 6;
 
+/// RDATA of a service in ServiceMode, its parameters by key in ascending order (RFC 9460 §2.2). None: they are too long.
+pub fn service(priority: u16, target: &Name, params: &[(u16, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut rdata = priority.to_be_bytes().to_vec();
+    rdata.extend_from_slice(target.wire());
+    for (key, value) in params {
+        push_param(&mut rdata, *key, value)?;
+    }
+    Some(rdata)
+}
+
 /// What becomes of a service binding whose IPv6 hints are to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hints {

@@ -17,6 +17,7 @@
 mod attempt;
 mod carry;
 mod check;
+mod designated;
 mod events;
 mod explain;
 mod fetches;

@@ -3,10 +3,11 @@
 //! Everybody holds an [`Settings`] by `Arc` and looks at the pipeline's generation to learn of a newer
 //! one. Upstreams keep their health over a reload.
 
+use super::designated;
 use super::health::Upstream;
 use super::special::{Found, Special};
 use crate::cache::Times;
-use crate::config::{Config, ProbeOptions, Server};
+use crate::config::{Config, Listener, ProbeOptions, Server};
 use crate::message::{Kind, Name, Question};
 use crate::policy::{Policy, Ranges, Verdicts};
 use foldhash::{HashMap, HashMapExt};
@@ -42,6 +43,8 @@ pub struct Settings {
     all: Servers,
     routes: HashMap<Box<[u8]>, Servers>,
     special: Special,
+    /// Where clients are heard over encrypted transports: a reload moves no listener.
+    encrypted: Arc<[Listener]>,
     canary: Name,
 }
 
@@ -79,6 +82,10 @@ impl Settings {
                 all.push(upstream);
             }
         }
+        let encrypted = former.map_or_else(
+            || config.encrypted.clone().into(),
+            |former| Arc::clone(&former.encrypted),
+        );
         Self {
             generation: former.map_or(1, |former| former.generation + 1),
             policy: Policy::new(&config.rules).with(verdicts),
@@ -97,10 +104,10 @@ impl Settings {
             all: all.into(),
             routes,
             special: Special::new(
-                upstreams
-                    .iter()
-                    .all(|server| server.ip().is_none_or(is_global)),
+                are_global(upstreams),
+                designated::services(config, &encrypted),
             ),
+            encrypted,
             canary: config.canary(),
         }
     }
@@ -141,7 +148,7 @@ impl Settings {
     }
 
     /// What kind of special name this is, unless a route for its zone or below claims it; the canary is always ours.
-    pub(super) fn special(&self, question: &Question) -> Option<Found> {
+    pub(super) fn special(&self, question: &Question) -> Option<Found<'_>> {
         if self.canary.wire() == question.name.wire() {
             return Some(Found::canary(self.canary));
         }
@@ -171,6 +178,12 @@ impl Settings {
 const HEALTH_CHECK: Duration = Duration::from_millis(850);
 /// RFC 8767 §5: the client response timer.
 const STALE_AFTER: Duration = Duration::from_millis(1800);
+
+/// Nobody of them can know the names of this network.
+fn are_global(upstreams: &[Server]) -> bool {
+    let mut addresses = upstreams.iter().map(Server::ip);
+    addresses.all(|address| address.is_none_or(is_global))
+}
 
 /// Not private, loopback, link-local, shared or otherwise kept inside a network (RFC 6890).
 pub fn is_global(address: IpAddr) -> bool {

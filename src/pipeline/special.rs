@@ -1,7 +1,7 @@
 //! Names that are answered here and never forwarded (answers.md 8).
 //!
 //! `localhost` (RFC 6761 §6.3), `invalid` (§6.4), `onion` (RFC 7686), `alt` (RFC 9476), `resolver.arpa`
-//! (RFC 9462 §6.4), the canary by which `unsix attach` knows that we are well, and, while every default upstream is a global address, `home.arpa` (RFC 8375) and
+//! (RFC 9462 §6.4), where `_dns` tells of our encrypted listeners, the canary by which `unsix attach` knows that we are well, and, while every default upstream is a global address, `home.arpa` (RFC 8375) and
 //! the reverse zones of addresses that mean something only at home (RFC 6303, RFC 7793).
 
 use crate::message::{self, Answer, Kind, Name, Question, Soa};
@@ -15,12 +15,12 @@ pub(super) struct Special {
 }
 
 /// What is said of a zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// This host itself.
     Localhost,
-    /// The name exists, no record does.
-    NoData,
+    /// How we are found: the RDATA of SVCB records.
+    Resolver(Box<[Vec<u8>]>),
     /// The name does not exist.
     NxDomain,
     /// Who answers: `unsix attach` asks it.
@@ -56,16 +56,16 @@ impl Identity {
 
 /// A special zone that holds a name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// Its apex.
     pub(super) zone: Name,
-    role: Role,
+    role: &'a Role,
 }
 
 impl Special {
     /// `global_upstreams`: every default upstream is out in the world, where nobody can know the
-    /// names of this network.
-    pub(super) fn new(global_upstreams: bool) -> Self {
+    /// names of this network. `services`: what we tell of ourselves.
+    pub(super) fn new(global_upstreams: bool, services: Box<[Vec<u8>]>) -> Self {
         let mut zones = HashMap::new();
         let mut add = |text: &str, role| {
             if let Ok(name) = Name::parse(text) {
@@ -73,7 +73,7 @@ impl Special {
             }
         };
         add("localhost", Role::Localhost);
-        add("resolver.arpa", Role::NoData);
+        add("resolver.arpa", Role::Resolver(services));
         for zone in ["invalid", "onion", "alt"] {
             add(zone, Role::NxDomain);
         }
@@ -94,23 +94,23 @@ impl Special {
     }
 
     /// The longest special zone that holds the name.
-    pub(super) fn find(&self, name: &Name) -> Option<Found> {
+    pub(super) fn find(&self, name: &Name) -> Option<Found<'_>> {
         let top = name.suffixes().filter(|suffix| suffix.len() > 1).last()?;
         if !TOPS.contains(&top) {
             return None;
         }
         name.suffixes().find_map(|suffix| {
-            let role = *self.zones.get(suffix)?;
+            let role = self.zones.get(suffix)?;
             let zone = Name::from_wire(suffix)?;
             Some(Found { zone, role })
         })
     }
 }
 
-impl Found {
+impl Found<'_> {
     /// The canary, of this name.
     pub(super) const fn canary(name: Name) -> Self {
-        let (zone, role) = (name, Role::Canary);
+        let (zone, role) = (name, &Role::Canary);
         Self { zone, role }
     }
 
@@ -119,6 +119,7 @@ impl Found {
         // Nobody keeps the canary's answer: it tells of this moment.
         let soa = match self.role {
             Role::Canary => soa(self.zone, 0),
+            Role::Resolver(_) => soa(self.zone, DESIGNATED),
             _ => soa(self.zone, LIFETIME),
         };
         match (self.role, question.kind) {
@@ -129,7 +130,14 @@ impl Found {
                 message::addresses(question, LIFETIME, &[&Ipv6Addr::LOCALHOST.octets()])
             }
             (Role::Canary, Kind::TXT) => message::addresses(question, 0, &[&identity.rdata()]),
-            (Role::Localhost | Role::NoData | Role::Canary, _) => {
+            (Role::Resolver(services), Kind::SVCB)
+                if !services.is_empty() && question.name.wire() == DNS_RESOLVER_ARPA =>
+            {
+                let rdata: Vec<&[u8]> = services.iter().map(Vec::as_slice).collect();
+                message::addresses(question, DESIGNATED, &rdata)
+            }
+            // RFC 9462 §6.4: whatever else is asked there.
+            (Role::Localhost | Role::Resolver(_) | Role::Canary, _) => {
                 message::nodata(question, None, &soa)
             }
             (Role::NxDomain, _) => message::nxdomain(question, &soa),
@@ -154,6 +162,12 @@ fn soa(owner: Name, ttl: u32) -> Soa {
 
 /// Seconds that an answer of our own lives; these names never change.
 const LIFETIME: u32 = 3_600;
+
+/// Seconds that clients may believe what they know of our listeners, or that there are none.
+const DESIGNATED: u32 = 300;
+
+/// Where clients ask how a resolver is found (RFC 9462 §4).
+const DNS_RESOLVER_ARPA: &[u8] = b"\x04_dns\x08resolver\x04arpa\0";
 
 /// The top labels under which a special name can stand, in wire form with the root.
 const TOPS: [&[u8]; 5] = [

@@ -25,7 +25,7 @@ struct Behind {
 
 impl Behind {
     fn start(world: &World) -> Fallible<Self> {
-        let us = Encrypted::with(world, "tls", LINES)?;
+        let us = Encrypted::with(world, &["tls"], LINES)?;
         let (tls, text) = (free_address()?, free_address()?);
         let template = include_str!("config/haproxy.conf")
             .replace("{tls}", &tls.port().to_string())
@@ -121,7 +121,7 @@ pub(crate) fn load(world: &World) -> Fallible<()> {
 
 /// Whatever way its clients come by, dnsdist tells who they are; and asks as itself whether we are well.
 pub(crate) fn dnsdist(world: &World) -> Fallible<()> {
-    let us = Encrypted::with(world, "tls", LINES)?;
+    let us = Encrypted::with(world, &["tls"], LINES)?;
     let dnsdist = Server::dnsdist(include_str!("config/dnsdist.lua"), us.unsix.address)?;
     for way in ["+notcp", "+tcp"] {
         differ(&|words| ask("kdig", dnsdist.address, &format!("{way} {words}")))?;

@@ -22,25 +22,34 @@ pub(crate) struct Encrypted {
 }
 
 impl Encrypted {
-    fn start(world: &World, scheme: &str) -> Fallible<Self> {
-        Self::with(world, scheme, "")
+    pub(crate) fn start(world: &World, scheme: &str) -> Fallible<Self> {
+        Self::with(world, &[scheme], "")
     }
 
-    /// With these lines in its file.
-    pub(crate) fn with(world: &World, scheme: &str, lines: &str) -> Fallible<Self> {
+    /// With a listener of each scheme, of which the first is meant, and these lines in its file. Its certificate is
+    /// for its address too.
+    pub(crate) fn with(world: &World, schemes: &[&str], lines: &str) -> Fallible<Self> {
         let (folder, authority) = (Folder::new()?, Authority::new());
-        let (certificate, key) = authority.issue(&[NAME]);
+        let (certificate, key) = authority.issue(&[NAME, "127.0.0.1"]);
         let certificate = folder.write("cert.pem", &certificate)?;
         let key = folder.write("key.pem", &key)?;
         let tls = format!(
-            "tls: {{certificate: {}, key: {}}}\n{lines}",
+            "tls: {{certificate: {}, key: {}, name: {NAME}}}\n{lines}",
             certificate.display(),
             key.display()
         );
         let program = command(Path::new(env!("CARGO_BIN_EXE_unsix")));
-        let listen = format!("127.0.0.1:0\", \"{scheme}://127.0.0.1:0");
+        let others = schemes
+            .iter()
+            .map(|scheme| format!("{scheme}://127.0.0.1:0"));
+        let listen: Vec<String> = ["127.0.0.1:0".to_owned()]
+            .into_iter()
+            .chain(others)
+            .collect();
+        let listen = listen.join("\", \"");
         let unsix = Unsix::start_as(program, &listen, world.resolver()?, &tls)?;
         let said = unsix.said();
+        let scheme = schemes.first().ok_or("no scheme")?;
         let at = said.split(&format!("listening address={scheme}://")).nth(1);
         let at = at.and_then(|rest| rest.split(['/', '\n']).next()?.trim().parse().ok());
         Ok(Self {

@@ -16,6 +16,7 @@ mod authority;
 mod balancers;
 mod bytes;
 mod clients;
+mod discovery;
 mod encrypted;
 mod forwarders;
 mod hour;
@@ -57,6 +58,8 @@ const TESTS: &[Test] = &[
     Test { name: "unbound_forwards_over_tls_whom_it_trusts", needs: &[KDIG], run: encrypted::unbound, alone: false },
     Test { name: "stubby_forwards_over_tls_whom_it_trusts", needs: &[KDIG, STUBBY], run: encrypted::stubby, alone: false },
     Test { name: "resolved_forwards_over_tls", needs: &[KDIG, IP, UNSHARE, Need::Resolved, Need::Namespaces], run: encrypted::resolved, alone: true },
+    Test { name: "kdig_and_dig_read_where_we_are_encrypted", needs: &[KDIG, DIG], run: discovery::shown, alone: false },
+    Test { name: "dnspython_finds_the_encrypted_ones_and_trusts_them", needs: &[Need::Dnspython], run: discovery::dnspython, alone: false },
     Test { name: "haproxy_says_whose_connections_it_brings", needs: &[KDIG, HAPROXY], run: balancers::haproxy, alone: false },
     Test { name: "haproxy_loses_nothing_under_load", needs: &[DNSPERF, HAPROXY], run: balancers::load, alone: false },
     Test { name: "dnsdist_says_whose_queries_it_brings", needs: &[KDIG, DNSDIST], run: balancers::dnsdist, alone: false },

@@ -79,11 +79,12 @@ impl Record {
     }
 }
 
-/// `n{1..3}.example.` becomes three lines.
+/// `n{1..3}.example.` becomes three lines. `{?dns}`, as in a URI template, stays.
 pub(crate) fn expand(line: &str) -> Fallible<Vec<String>> {
     let Some((head, (range, tail))) = line
         .split_once('{')
         .and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
+        .filter(|(_, (range, _))| !range.starts_with('?'))
     else {
         return Ok(vec![line.to_owned()]);
     };

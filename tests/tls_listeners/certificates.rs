@@ -1,7 +1,7 @@
 //! Who we are: what clients make of it, and how it changes.
 
 use crate::daemon::authority::Authority;
-use crate::daemon::client::Connection;
+use crate::daemon::client::{Client, Connection};
 use crate::daemon::files::Folder;
 use crate::daemon::program::run;
 use crate::daemon::upstream::Upstream;
@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use unsix::daemon::Reloaded;
 
 #[test]
 fn who_does_not_trust_us_does_not_ask() {
@@ -157,4 +158,48 @@ fn a_start_without_a_good_pair_says_so() {
     )
     .unwrap();
     assert!(strange.err.ends_with(&last), "{}", strange.err);
+}
+
+/// What clients are told of encrypted listeners.
+fn told(world: &World) -> Vec<String> {
+    const SVCB: u16 = 64;
+    let query = wire::query(7, "_dns.resolver.arpa", SVCB);
+    let reply = Client::of(world.daemon.addresses()[0]).ask(&query);
+    let reply = wire::read(&reply);
+    reply
+        .answers
+        .iter()
+        .map(|record| record.data.to_string())
+        .collect()
+}
+
+#[test]
+fn listeners_are_told_by_a_name_that_the_certificate_holds() {
+    let mut world = World::new(Upstream::plain());
+    assert!(told(&world).is_empty());
+    let named = |name: &str| {
+        let name = format!("key: key.pem, name: {name}");
+        config(&world.upstream, RULES).replace("key: key.pem", &name)
+    };
+    let (good, other) = (named(NAME), named("other.example"));
+    // A listener that a reload brings is heard after a restart only.
+    let good = good.replace("listen: [", "listen: [\"tls://127.0.0.9:8853\", ");
+    world.folder.write("unsix.yaml", good);
+    assert_eq!(world.watch.reload(), Reloaded::Applied);
+    let port = world.tls().port();
+    let expected = format!("1 dns.example. alpn=dot, port={port} ipv4hint=127.0.0.1,");
+    assert_eq!(told(&world), [expected]);
+    assert!(!world.page("/ready").contains("certificate"));
+    world.folder.write("unsix.yaml", other);
+    assert_eq!(world.watch.reload(), Reloaded::Applied);
+    let ready = world.page("/ready");
+    assert!(
+        ready.contains("cert.pem is not for other.example"),
+        "{ready}"
+    );
+    // It would not start so.
+    let file = world.folder.path("unsix.yaml");
+    let ended = run(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 78, "{}", ended.err);
+    assert!(ended.err.contains("tls.name: "), "{}", ended.err);
 }

@@ -1,3 +1,4 @@
+setSecurityPollSuffix("") -- which would ask the Internet
 setLocal("127.0.0.1:{port}")
 setACL({"127.0.0.0/8"})
 newServer({
