@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("unbound_is_asked", "unbound", unbound),
     ("knot_resolver_is_asked", "kresd", knot_resolver),
     ("dnsdist_is_asked", "dnsdist", dnsdist),
+    ("aioquic_is_asked", "aioquic-python", aioquic),
     ("a_server_of_tls_1_1_is_refused", "openssl", old),
 ];
 
@@ -78,7 +79,11 @@ fn is_asked(scheme: &str, server: &Server, authority: &Authority) {
     for number in 0..50 {
         let reply = ask(daemon.addresses()[0], &format!("n{number}.a.test"), wire::A);
         let address: IpAddr = "192.0.2.7".parse().unwrap();
-        assert_eq!(wire::addresses(&reply), [address], "{number}");
+        assert_eq!(
+            wire::addresses(&reply),
+            [address],
+            "{scheme}, {number}: {reply:?}"
+        );
     }
     assert_eq!(daemon.troubles(), "");
 }
@@ -169,6 +174,18 @@ fn dnsdist_over(program: &Path, scheme: &str, (listener, rest): (&str, &str)) {
         [options.to_vec(), vec![file.display().to_string()]].concat()
     });
     is_asked(scheme, &server, &authority);
+}
+
+/// Over QUIC and over HTTP/3. It is a program of the test's own on QUIC and HTTP/3 of others.
+fn aioquic(program: &Path) {
+    let (authority, signed) = good();
+    let server = Server::start(program, |_, port| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/encrypted/quic.py");
+        let pair = [&signed.chain, &signed.key].map(|file| file.display().to_string());
+        [&[script.to_owned(), port.to_string()], pair.as_slice()].concat()
+    });
+    is_asked("quic", &server, &authority);
+    is_asked("h3", &server, &authority);
 }
 
 fn ports_free() -> u16 {
