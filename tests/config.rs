@@ -75,21 +75,6 @@ fn each_mistake_says_what_to_write() {
         ("- a\n", "1:1: keys belong here, of listen, tls, proxy_protocol, upstreams, bootstrap, routes, rules, probe, cache, access, deadline, admin, max_udp, threads, log"),
         ("{}\n---\n{}\n", "2:1: a second document begins here: one file, one document"),
         ("rules: [{hosts: [*.docker.io]}]", "1:18: a word that begins with `*` needs quotes: write \"*.example.com\""),
-        ("listen:\n", "1:7: listen: has no value: write one, or take the key away"),
-        ("listen: []", "1:9: listen: is an empty list: write at least one, or take the key away"),
-        ("listen: [\"[::1]:53\", \"[0::1]:53\"]", "1:22: listen[1]: stands twice, first in line 1"),
-        ("listen: [127.0.0.1]", "1:10: listen[0]: \"127.0.0.1\" has no port: write \"127.0.0.1:53\""),
-        ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
-        ("upstreams: [\"https://192.0.2.1/q?dns=AAAB\"]", "1:13: upstreams[0]: has an unknown parameter \"dns\": there are name, ca and pin"),
-        ("upstreams: [\"quic://192.0.2.1/dns-query\"]", "1:13: upstreams[0]: \"quic://192.0.2.1/dns-query\" has a path, \"/dns-query\", which only https:// and h3:// take: leave it out"),
-        ("upstreams: [https://dns.example]", "1:13: upstreams[0]: https://dns.example/dns-query has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
-        ("upstreams: [\"tls://192.0.2.1?pin=sha256/AAAA\"]", "1:13: upstreams[0]: \"pin\" is \"sha256/AAAA\", no SHA-256 of a key: write sha256/ and its 44 letters of Base64"),
-        ("upstreams: [192.0.2.1, tls://dns.example]", "1:24: upstreams[1]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
-        ("routes: [{zones: [a], upstreams: [tls://dns.example]}]", "1:35: routes[0].upstreams[0]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
-        ("proxy_protocol: [10.0.0.7/8]", "1:18: proxy_protocol[0]: \"10.0.0.7/8\" has bits beyond its /8: write \"10.0.0.0/8\""),
-        ("bootstrap: [tls://192.0.2.1]", "1:13: bootstrap[0]: \"tls://192.0.2.1\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
-        ("upstreams: [\"127.0.0.1:5300\"]", "1:13: upstreams[0]: 127.0.0.1:5300 is our own listen address 127.0.0.1:5300: a loop"),
-        ("listen: [\"0.0.0.0:53\"]\nroutes: [{zones: [a], upstreams: [127.0.0.9]}]", "2:35: routes[0].upstreams[0]: 127.0.0.9 is our own listen address 0.0.0.0:53: a loop"),
         ("routes: [{zones: [a, A.], upstreams: [192.0.2.1]}]", "1:22: routes[0].zones[1]: stands twice, first in line 1"),
         ("routes: [{zones: [a], upstreams: [192.0.2.1]}, {zones: [a], upstreams: [192.0.2.1]}]", "1:57: routes[1].zones[0]: a stands in routes[0] too"),
         ("rules: [{}]", "1:9: rules[0]: names nothing: write \"preset\", \"hosts\" or \"addresses\""),
@@ -108,6 +93,38 @@ fn each_mistake_says_what_to_write() {
         ("admin: on", "1:8: admin: \"on\" is neither a section nor the word \"off\""),
         ("admin: {listen: \"127.0.0.1:5300\"}", "1:17: admin.listen: 127.0.0.1:5300 is an address of \"listen\" already"),
         ("admin: {listen: \"tls://127.0.0.1:9353\"}", "1:17: admin.listen: tls://127.0.0.1:9353: the admin page speaks HTTP in clear text: write \"127.0.0.1:9353\""),
+        ("log: {level: loud}", "1:14: log.level: \"loud\" is not among off, error, warn, info, debug"),
+        ("deadline: [1s]", "1:11: deadline: one value belongs here, not several"),
+        ("threads: 1.5", "1:10: threads: \"1.5\" is no whole number, written without quotes"),
+        ("<<: {threads: 1}", "1:1: \"<<\": is a YAML merge key, which is not read: write the keys themselves"),
+        ("deadline: &a 1s\ncache: {max_ttl: *a}", "2:18: cache.max_ttl: is a YAML alias, which is not read: write the value itself"),
+        ("deadline: !!str 1s", "1:11: deadline: has a YAML tag (`!...`), which is not read: take it away"),
+        ("[a]: b\n", "1:1: a key must be one plain word"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(problems(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn each_mistake_about_servers_and_listeners_says_so() {
+    #[rustfmt::skip]
+    let table = [
+        ("listen:\n", "1:7: listen: has no value: write one, or take the key away"),
+        ("listen: []", "1:9: listen: is an empty list: write at least one, or take the key away"),
+        ("listen: [\"[::1]:53\", \"[0::1]:53\"]", "1:22: listen[1]: stands twice, first in line 1"),
+        ("listen: [127.0.0.1]", "1:10: listen[0]: \"127.0.0.1\" has no port: write \"127.0.0.1:53\""),
+        ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
+        ("upstreams: [\"https://192.0.2.1/q?dns=AAAB\"]", "1:13: upstreams[0]: has an unknown parameter \"dns\": there are name, ca and pin"),
+        ("upstreams: [\"quic://192.0.2.1/dns-query\"]", "1:13: upstreams[0]: \"quic://192.0.2.1/dns-query\" has a path, \"/dns-query\", which only https:// and h3:// take: leave it out"),
+        ("upstreams: [https://dns.example]", "1:13: upstreams[0]: https://dns.example/dns-query has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
+        ("upstreams: [\"tls://192.0.2.1?pin=sha256/AAAA\"]", "1:13: upstreams[0]: \"pin\" is \"sha256/AAAA\", no SHA-256 of a key: write sha256/ and its 44 letters of Base64"),
+        ("upstreams: [192.0.2.1, tls://dns.example]", "1:24: upstreams[1]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
+        ("routes: [{zones: [a], upstreams: [tls://dns.example]}]", "1:35: routes[0].upstreams[0]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
+        ("proxy_protocol: [10.0.0.7/8]", "1:18: proxy_protocol[0]: \"10.0.0.7/8\" has bits beyond its /8: write \"10.0.0.0/8\""),
+        ("bootstrap: [tls://192.0.2.1]", "1:13: bootstrap[0]: \"tls://192.0.2.1\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
+        ("upstreams: [\"127.0.0.1:5300\"]", "1:13: upstreams[0]: 127.0.0.1:5300 is our own listen address 127.0.0.1:5300: a loop"),
+        ("listen: [\"0.0.0.0:53\"]\nroutes: [{zones: [a], upstreams: [127.0.0.9]}]", "2:35: routes[0].upstreams[0]: 127.0.0.9 is our own listen address 0.0.0.0:53: a loop"),
         ("listen: [\"127.0.0.1:53\", \"tls://127.0.0.1\"]", "1:26: listen[1]: needs a certificate: write tls: {certificate: cert.pem, key: key.pem}"),
         ("listen: [\"127.0.0.1:853\", \"tls://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:27: listen[1]: 127.0.0.1:853 is heard over TCP already: take another port"),
         ("listen: [\"tls://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:9: listen: has no plain address, and by one unsix sees whether it is well: add \"127.0.0.1:5300\""),
@@ -118,14 +135,7 @@ fn each_mistake_says_what_to_write() {
         ("tls: {certificate: c}", "1:6: tls: has no \"key\", which it needs"),
         ("tls: {certificate: c, key: k, name: \"192.0.2.1\"}", "1:37: tls.name: \"192.0.2.1\" is an address, and a host name is wanted"),
         ("tls: {certificate: c, key: \"\"}", "1:28: tls.key: is no path of a file, as \"cert.pem\" or \"/etc/unsix/cert.pem\""),
-        ("log: {level: loud}", "1:14: log.level: \"loud\" is not among off, error, warn, info, debug"),
-        ("deadline: [1s]", "1:11: deadline: one value belongs here, not several"),
         ("listen: {a: b}", "1:9: listen: a list belongs here: put \"- \" before each item"),
-        ("threads: 1.5", "1:10: threads: \"1.5\" is no whole number, written without quotes"),
-        ("<<: {threads: 1}", "1:1: \"<<\": is a YAML merge key, which is not read: write the keys themselves"),
-        ("deadline: &a 1s\ncache: {max_ttl: *a}", "2:18: cache.max_ttl: is a YAML alias, which is not read: write the value itself"),
-        ("deadline: !!str 1s", "1:11: deadline: has a YAML tag (`!...`), which is not read: take it away"),
-        ("[a]: b\n", "1:1: a key must be one plain word"),
     ];
     for (text, expected) in table {
         assert_eq!(problems(text), [expected], "{text}");

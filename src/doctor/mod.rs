@@ -184,7 +184,7 @@ impl Inquiry {
         for (place, server) in self.servers.iter().cloned().enumerate() {
             let (inquiry, name) = (Arc::clone(self), subject.name);
             asked.spawn(async move {
-                let Inquiry { secure, canary, .. } = &*inquiry;
+                let Self { secure, canary, .. } = &*inquiry;
                 (place, dns::consult(server, secure, name, *canary).await)
             });
         }
