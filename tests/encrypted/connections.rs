@@ -349,7 +349,9 @@ fn failover() {
         (program.count("upstream is down") > 0).then_some(())
     });
     let line = program.says("upstream is down");
-    assert!(line.contains("reason=unreachable"), "{line}");
+    // On a busy machine a try may be over before its end is seen.
+    let reasons = ["reason=unreachable", "reason=timeout"];
+    assert!(reasons.iter().any(|one| line.contains(one)), "{line}");
     down.store(false, Relaxed);
     program.says("upstream is up");
     assert_eq!(from("z.example"), [Ipv4Addr::new(192, 0, 2, 1)]);

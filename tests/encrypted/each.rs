@@ -38,6 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_server_that_always_closes_is_asked_twice", closes),
     ("an_answer_to_another_question_is_no_answer", other_question),
+    ("an_answer_with_an_id_is_taken_by_http_alone", with_id),
     ("a_connection_that_died_in_silence_is_replaced", silent),
     ("failover_goes_by_health_across_transports", failover),
     ("names_are_resolved_by_bootstrap", bootstrap),
@@ -164,6 +165,12 @@ fn reset(over: Over) {
     assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
     assert_eq!(server.queries("a.example.").len(), 2);
     assert_eq!(server.connections(), 1);
+    if over == Over::Https {
+        let requests = server.requests();
+        let last = requests.last().unwrap();
+        let (method, path) = (last.method.as_str(), last.uri.path());
+        assert_eq!((method, path), ("GET", "/dns-query"), "in one frame");
+    }
 }
 
 fn poison(over: Over) {
@@ -290,6 +297,27 @@ fn other_question(over: Over) {
         let reply = ask(daemon.addresses()[0], &name, wire::A);
         assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
     }
+}
+
+fn with_id(over: Over) {
+    let (server, daemon) = before(over, |asked| {
+        let mut octets = usual(&asked.query);
+        if wire::name_of(&asked.query).ends_with(".example.") {
+            octets[..2].copy_from_slice(&[4, 7]);
+        }
+        Say::Answer(octets)
+    });
+    let reply = ask(daemon.addresses()[0], "a.example", wire::A);
+    if over != Over::Quic {
+        // A cache may have it from somebody else.
+        return assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
+    }
+    assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
+    // RFC 9250 §4.3.3, §8.4: DOQ_PROTOCOL_ERROR.
+    until("the end of a connection", || {
+        let ends = server.ends();
+        ends.contains(&"closed by peer: 2".to_owned()).then_some(())
+    });
 }
 
 fn silent(over: Over) {

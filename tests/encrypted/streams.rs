@@ -3,6 +3,7 @@
 use super::authority::Signed;
 use super::daemon::upstream::usual;
 use super::server::Seen;
+use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Buf, Bytes, Incoming};
 use hyper::http::{request, response};
@@ -84,6 +85,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Seen>,
     requests: Arc<Mutex<Vec<request::Parts>>>,
+    ends: Arc<Mutex<Vec<String>>>,
 }
 
 impl Deref for Server {
@@ -111,9 +113,10 @@ impl Server {
         let desk = Desk {
             seen: Arc::clone(&seen),
             requests: Arc::default(),
+            ends: Arc::default(),
             script: Arc::new(script),
         };
-        let requests = Arc::clone(&desk.requests);
+        let (requests, ends) = (Arc::clone(&desk.requests), Arc::clone(&desk.ends));
         let address = match over {
             Over::Https => https(address, config, desk),
             Over::Quic => quic(address, config, move |knock| dns(knock, desk.clone())),
@@ -123,6 +126,7 @@ impl Server {
             address,
             seen,
             requests,
+            ends,
         }
     }
 
@@ -136,6 +140,11 @@ impl Server {
     /// What HTTP said of each query.
     pub(crate) fn requests(&self) -> Vec<request::Parts> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// How connections of DNS over QUIC ended.
+    pub(crate) fn ends(&self) -> Vec<String> {
+        self.ends.lock().unwrap().clone()
     }
 }
 
@@ -170,6 +179,7 @@ impl StoresServerSessions for Sessions {
 struct Desk {
     seen: Arc<Seen>,
     requests: Arc<Mutex<Vec<request::Parts>>>,
+    ends: Arc<Mutex<Vec<String>>>,
     script: Script,
 }
 
@@ -181,6 +191,10 @@ impl Desk {
 
     /// What HTTP says, and what becomes of the connection.
     async fn respond(&self, connection: usize, head: request::Parts, query: Vec<u8>) -> Reaction {
+        let by_get = head.uri.query().and_then(|all| all.strip_prefix("dns="));
+        let query = by_get.map_or(query, |text| {
+            BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
+        });
         self.requests.lock().unwrap().push(head);
         let message = |octets| {
             let media = ("content-type", "application/dns-message");
@@ -352,6 +366,8 @@ async fn dns(knock: Knock, desk: Desk) -> Option<()> {
             Some(())
         });
     }
+    let end = connection.closed().await.to_string();
+    desk.ends.lock().unwrap().push(end);
     Some(())
 }
 

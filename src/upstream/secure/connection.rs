@@ -86,15 +86,8 @@ pub(super) async fn serve(
     while is_wanted || !asked.is_empty() {
         asked.send_again(&mut connection);
         tokio::select! {
-            query = queries.recv(), if is_wanted && asked.has_room() => match query {
-                Some(waiting) if asked.is_dead() => {
-                    let mut again = asked.end(ExchangeError::Timeout);
-                    again.push(waiting);
-                    return again;
-                }
-                Some(waiting) => asked.add(waiting, &mut connection),
-                None => is_wanted = false,
-            },
+            // A server is silent only when there is nothing to read.
+            biased;
             event = connection.next() => match asked.take(event) {
                 Course::Open => {}
                 Course::Closing => {
@@ -110,6 +103,15 @@ pub(super) async fn serve(
                 asked.expire();
                 is_wanted &= !asked.is_idle();
             }
+            query = queries.recv(), if is_wanted && asked.has_room() => match query {
+                Some(waiting) if asked.is_dead() => {
+                    let mut again = asked.end(ExchangeError::Timeout);
+                    again.push(waiting);
+                    return again;
+                }
+                Some(waiting) => asked.add(waiting, &mut connection),
+                None => is_wanted = false,
+            },
         }
     }
     connection.close().await;

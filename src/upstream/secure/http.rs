@@ -6,6 +6,7 @@ use super::streams::Outcome;
 use crate::config::Encrypted;
 use crate::message::age;
 use crate::upstream::stream::ExchangeError;
+use data_encoding::BASE64URL_NOPAD;
 use hyper::header::{ACCEPT, AGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::http::response;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -29,16 +30,36 @@ impl Requests {
         Ok(Self { uri })
     }
 
-    /// For a query of that many octets. By POST, which needs no Base64 and stays out of logs. It says nothing about who we
-    /// are (RFC 8484 §8.2).
-    pub(super) fn request<B>(&self, length: usize, body: B) -> Request<B> {
-        let mut request = Request::new(body);
+    /// For a query of that many octets, by POST: the query stays out of logs and caches.
+    pub(super) fn by_post<B>(&self, length: usize, body: B) -> Request<B> {
+        let mut request = self.bare(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(DNS_MESSAGE));
-        headers.insert(ACCEPT, HeaderValue::from_static(DNS_MESSAGE));
         headers.insert(CONTENT_LENGTH, length.into());
+        request
+    }
+
+    /// For this query, by GET (RFC 8484 §4.1.1): without a body.
+    pub(super) fn by_get<B>(&self, query: &[u8], body: B) -> Request<B> {
+        let mut request = self.bare(body);
+        let query = BASE64URL_NOPAD.encode(query);
+        let mut parts = self.uri.clone().into_parts();
+        let path = format!("{}?dns={query}", self.uri.path());
+        // Both were checked: they are of a URL's letters.
+        parts.path_and_query = path.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        request
+    }
+
+    /// It says nothing about who we are (RFC 8484 §8.2).
+    fn bare<B>(&self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.uri_mut() = self.uri.clone();
+        let media = HeaderValue::from_static(DNS_MESSAGE);
+        request.headers_mut().insert(ACCEPT, media);
         request
     }
 }

@@ -1,4 +1,8 @@
 //! DNS over HTTPS by HTTP/2 (RFC 9113), over TLS.
+//!
+//! A request by POST is two frames, and those of several requests take turns. Servers are about that take one request at a
+//! time (Knot Resolver 5 does): they refuse a stream that begins between the frames of another. So once a stream was
+//! refused, its connection goes on by GET, which is one frame.
 
 use super::fault::Fault;
 use super::http::{MOST, Requests, check, outcome};
@@ -11,6 +15,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -32,10 +37,19 @@ pub(super) async fn open(
         .await
         .map_err(|error| Fault::of_speech(error.to_string()))?;
     let state = Arc::clone(state);
+    let refuses = Arc::new(AtomicBool::new(false));
     let ask = move |query: Vec<u8>| {
-        let request = requests.request(query.len(), Full::new(Bytes::from(query)));
-        let answer = exchange(sender.clone(), request, Arc::clone(&state));
-        Box::pin(answer) as _
+        let request = match refuses.load(Relaxed) {
+            false => requests.by_post(query.len(), Full::new(Bytes::from(query))),
+            true => requests.by_get(&query, Full::default()),
+        };
+        let (refuses, state) = (Arc::clone(&refuses), Arc::clone(&state));
+        let answer = exchange(sender.clone(), request, state);
+        Box::pin(async move {
+            let outcome = answer.await;
+            refuses.fetch_or(matches!(outcome, Outcome::Lost), Relaxed);
+            outcome
+        }) as _
     };
     let leaving = async {
         match connection.await {

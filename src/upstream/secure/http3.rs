@@ -25,7 +25,7 @@ pub(super) async fn open(
         .map_err(|error| Fault::of_speech(error.to_string()))?;
     let state = Arc::clone(state);
     let ask = move |query: Vec<u8>| {
-        let request = requests.request(query.len(), ());
+        let request = requests.by_post(query.len(), ());
         let answer = ask(sender.clone(), request, query.into(), Arc::clone(&state));
         Box::pin(answer) as _
     };
