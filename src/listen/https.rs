@@ -7,6 +7,7 @@
 
 mod account;
 mod guest;
+mod records;
 mod reply;
 mod request;
 
@@ -17,13 +18,13 @@ use guest::Guest;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use records::Records;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -97,7 +98,7 @@ async fn carry(
         let ends = (arrival.peer, arrival.local);
         let guest = Guest::new(LIMITS, ends, path, service, arrival.place);
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-        talk(stream, is_h2, Arc::new(guest), stop).await;
+        talk(Records(stream), is_h2, Arc::new(guest), stop).await;
     }
     Ok(())
 }
@@ -109,7 +110,7 @@ async fn talk(
     guest: Arc<Guest>,
     stop: watch::Receiver<bool>,
 ) {
-    let stream = TokioIo::new(Gathered(stream));
+    let stream = TokioIo::new(stream);
     let service = service_fn(|request| Arc::clone(&guest).answer(request));
     if is_h2 {
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -161,39 +162,6 @@ async fn watch<C: Future>(
         }
     })
     .await;
-}
-
-/// A stream that is written to in one piece: each write is a record of TLS and a call of the kernel's, and what is
-/// gathered for it (`is_write_vectored`) would be one for each reply.
-#[derive(Debug)]
-struct Gathered<S>(S);
-
-impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, into)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
 }
 
 /// HTTP/2 in ALPN.

@@ -20,6 +20,8 @@ mod discovery;
 mod encrypted;
 mod forwarders;
 mod hour;
+#[cfg(feature = "doh")]
+mod https;
 mod namespace;
 mod needs;
 mod packet;
@@ -63,6 +65,14 @@ const TESTS: &[Test] = &[
     Test { name: "haproxy_says_whose_connections_it_brings", needs: &[KDIG, HAPROXY], run: balancers::haproxy, alone: false },
     Test { name: "haproxy_loses_nothing_under_load", needs: &[DNSPERF, HAPROXY], run: balancers::load, alone: false },
     Test { name: "dnsdist_says_whose_queries_it_brings", needs: &[KDIG, DNSDIST], run: balancers::dnsdist, alone: false },
+    #[cfg(feature = "doh")]
+    Test { name: "kdig_asks_over_https_by_get_and_post", needs: &[KDIG], run: https::kdig, alone: false },
+    #[cfg(feature = "doh")]
+    Test { name: "curl_asks_by_hand_and_resolves_over_https", needs: &[CURL], run: https::curl_asks, alone: false },
+    #[cfg(feature = "doh")]
+    Test { name: "dnsperf_loses_nothing_over_https", needs: &[DNSPERF], run: https::dnsperf, alone: false },
+    #[cfg(feature = "doh")]
+    Test { name: "dnsdist_forwards_over_https_whom_it_trusts", needs: &[KDIG, DNSDIST], run: https::dnsdist, alone: false },
     Test { name: "dig_is_told_why", needs: &[DIG], run: clients::dig_is_told_why, alone: false },
     Test { name: "dnspython_finds_nothing_wrong", needs: &[Need::Dnspython], run: clients::dnspython, alone: false },
     Test { name: "getaddrinfo_of_glibc_gives_ipv4_only", needs: &[GETENT, IP, UNSHARE, Need::Namespaces], run: clients::glibc, alone: true },
@@ -78,6 +88,8 @@ const KDIG: Need = Need::Program("kdig", "knot-dnsutils");
 const DIG: Need = Need::Program("dig", "bind9-dnsutils");
 const GETENT: Need = Need::Program("getent", "libc-bin");
 const IP: Need = Need::Program("ip", "iproute2");
+#[cfg(feature = "doh")]
+const CURL: Need = Need::Program("curl", "curl");
 const DNSPERF: Need = Need::Program("dnsperf", "dnsperf");
 const STUBBY: Need = Need::Program("stubby", "stubby");
 const HAPROXY: Need = Need::Program("haproxy", "haproxy");

@@ -11,14 +11,14 @@ use std::time::Duration;
 use unsix::daemon::Reloaded;
 
 /// Where the load balancer stands, and what unsix is told of it.
-const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 7, 1);
-const LINES: &str = "proxy_protocol: [127.0.7.0/24]\nrules: [{hosts: [hub.example], clients: [10.9.0.0/16, \"fd09::/16\"]}]";
+pub(crate) const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 7, 1);
+pub(crate) const LINES: &str = "proxy_protocol: [127.0.7.0/24]\nrules: [{hosts: [hub.example], clients: [10.9.0.0/16, \"fd09::/16\"]}]";
 const STRANGER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const CHECK: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 const BAD: &str = "unsix_proxy_headers_total{result=\"failure\"}";
 
 /// The header of a client's connection, as the specification has it.
-fn header(client: &str) -> Vec<u8> {
+pub(crate) fn header(client: &str) -> Vec<u8> {
     let mut octets = b"\r\n\r\n\0\r\nQUIT\n\x21".to_vec();
     match client.parse().unwrap() {
         IpAddr::V4(ip) => {

@@ -6,10 +6,14 @@ use crate::daemon::files::Folder;
 use crate::daemon::program::run;
 use crate::daemon::upstream::Upstream;
 use crate::daemon::{millis, until, wire};
+#[cfg(feature = "doh")]
+use crate::https::{Web, offering};
 use crate::{NAME, RULES, World, alone, config, question, write_pair};
 use rustls::version::TLS13;
 use std::collections::HashSet;
 use std::fmt::Write as _;
+#[cfg(feature = "doh")]
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -43,8 +47,12 @@ fn a_certificate_is_changed_under_load_and_no_query_is_lost() {
         Arc::new(AtomicBool::new(false)),
     );
     let answered = Arc::new(AtomicU64::new(0));
-    // Two that stay, and two that connect anew for each query.
-    let load: Vec<_> = (0..4_u16)
+    // Two that stay, and two that connect anew for each query; and one of each over HTTPS.
+    #[cfg_attr(
+        not(feature = "doh"),
+        expect(unused_mut, reason = "nobody asks over HTTPS")
+    )]
+    let mut load: Vec<_> = (0..4_u16)
         .map(|number| {
             let (client, stop, answered) = (client.clone(), stop.clone(), answered.clone());
             thread::spawn(move || {
@@ -60,6 +68,23 @@ fn a_certificate_is_changed_under_load_and_no_query_is_lost() {
             })
         })
         .collect();
+    #[cfg(feature = "doh")]
+    load.extend((0..2_u16).map(|number| {
+        let (client, server) = (offering(&client, "h2"), world.https());
+        let (stop, answered) = (stop.clone(), answered.clone());
+        thread::spawn(move || {
+            let connect = || Web::from(Ipv4Addr::LOCALHOST, server, &client).unwrap();
+            let mut web = connect();
+            while !stop.load(Relaxed) {
+                if number == 0 {
+                    web = connect();
+                }
+                let page = web.ask(&question(number));
+                assert_eq!(wire::addresses(&page.body).len(), 1);
+                answered.fetch_add(1, Relaxed);
+            }
+        })
+    }));
     let mut shown = HashSet::new();
     for round in 0..20 {
         write_pair(&world.folder, world.authority.issue(&[NAME]));
@@ -188,7 +213,9 @@ fn listeners_are_told_by_a_name_that_the_certificate_holds() {
     assert_eq!(world.watch.reload(), Reloaded::Applied);
     let port = world.tls().port();
     let expected = format!("1 dns.example. alpn=dot, port={port} ipv4hint=127.0.0.1,");
-    assert_eq!(told(&world), [expected]);
+    let told = told(&world);
+    assert_eq!(told.len(), world.daemon.encrypted().len(), "{told:?}");
+    assert_eq!(told[0], expected);
     assert!(!world.page("/ready").contains("certificate"));
     world.folder.write("unsix.yaml", other);
     assert_eq!(world.watch.reload(), Reloaded::Applied);

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -22,11 +22,11 @@ pub(super) const PATH: &str = "/dns-query";
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     pub(super) version: Version,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Page {
@@ -60,13 +60,17 @@ impl Web {
     }
 
     /// The same from an address of ours.
-    pub(super) fn from(
+    pub(crate) fn from(
         address: Ipv4Addr,
         server: SocketAddr,
         config: &Arc<ClientConfig>,
     ) -> std::io::Result<Self> {
+        Self::over(from(address, server), config)
+    }
+
+    /// The same on a connection that stands.
+    pub(crate) fn over(stream: TcpStream, config: &Arc<ClientConfig>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let stream = from(address, server);
         stream.set_nonblocking(true).unwrap();
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::from_std(stream).unwrap();
@@ -124,7 +128,7 @@ impl Web {
 
     /// Asks by GET.
     #[track_caller]
-    pub(super) fn ask(&mut self, query: &[u8]) -> Page {
+    pub(crate) fn ask(&mut self, query: &[u8]) -> Page {
         self.request(get(query))
     }
 
@@ -152,7 +156,7 @@ async fn page(
 }
 
 /// The same client, offering this in ALPN, or nothing.
-pub(super) fn offering(config: &Arc<ClientConfig>, alpn: &str) -> Arc<ClientConfig> {
+pub(crate) fn offering(config: &Arc<ClientConfig>, alpn: &str) -> Arc<ClientConfig> {
     let mut config = ClientConfig::clone(config);
     let names = alpn.split_whitespace();
     config.alpn_protocols = names.map(|name| name.as_bytes().to_vec()).collect();

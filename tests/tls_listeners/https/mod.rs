@@ -5,3 +5,5 @@ mod faults;
 mod floods;
 mod frames;
 mod serving;
+
+pub(crate) use client::{Web, offering};

@@ -1,12 +1,14 @@
 //! What clients over HTTPS get.
 
 use super::client::{PATH, Web, asking, get, offering, post};
+use crate::balancers::{BALANCER, LINES, header};
 use crate::daemon::client::Client;
 use crate::daemon::upstream::{Upstream, after, at_once, usual};
 use crate::daemon::{now, until, wire};
 use crate::serving::{PADDING, with_options};
-use crate::{World, question};
+use crate::{World, from, question};
 use hyper::{Method, Version};
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -201,6 +203,20 @@ fn who_may_not_ask_is_refused_in_dns() {
         .headers_mut()
         .insert("x-forwarded-for", "127.0.0.1".parse().unwrap());
     assert_eq!(wire::rcode_of(&web.request(request).body), wire::REFUSED);
+}
+
+#[test]
+fn a_balancer_brings_clients_over_https() {
+    let world = World::with(Upstream::plain(), LINES);
+    for (client, addresses) in [("10.9.0.1", 0), ("10.8.0.1", 1)] {
+        let mut stream = from(BALANCER, world.https());
+        stream.write_all(&header(client)).unwrap();
+        let mut web = Web::over(stream, &offering(&world.client, "h2")).unwrap();
+        let page = web.ask(&wire::query(1, "hub.example", wire::AAAA));
+        assert_eq!(wire::addresses(&page.body).len(), addresses, "{client}");
+    }
+    let without = from(BALANCER, world.https());
+    assert!(Web::over(without, &offering(&world.client, "h2")).is_err());
 }
 
 #[test]
