@@ -102,6 +102,13 @@ pub fn main() -> ExitCode {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let config = read(Some(file))?;
+    let problems = crate::daemon::problems_of_files(&config);
+    for problem in &problems {
+        complain(format_args!("{}: {problem}", file.display()));
+    }
+    if !problems.is_empty() {
+        return Err(Failure::Config);
+    }
     let (rules, routes) = (config.rules.len(), config.routes.len());
     print(&format!(
         "{}: good: {}, {}\n",

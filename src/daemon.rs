@@ -29,7 +29,7 @@ use crate::metrics;
 use crate::pipeline::{Duty, Fetches, Identity, Pipeline};
 use crate::prober::Prober;
 use crate::time::Moment;
-use crate::upstream::secure::{Secure, TrustError};
+use crate::upstream::secure::{self, Secure, TrustError};
 use crate::upstream::system::{self, SystemError};
 use rustix::process::{Resource, geteuid, getrlimit};
 use std::fmt;
@@ -112,6 +112,16 @@ impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
+}
+
+/// What is wrong with the files that a configuration names: trust roots, a certificate and its key.
+pub(crate) fn problems_of_files(config: &Config) -> Vec<String> {
+    let trust = secure::problems(config).into_iter();
+    let certificate = certificate::problem(config);
+    trust
+        .map(|problem| problem.to_string())
+        .chain(certificate)
+        .collect()
 }
 
 impl Daemon {

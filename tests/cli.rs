@@ -56,7 +56,7 @@ fn ten_mistakes_have_ten_lines_with_their_place() {
     let file = folder.write(
         "unsix.yaml",
         r#"lsiten: ["127.0.0.1:53"]
-upstreams: [quic://9.9.9.9]
+upstreams: [doq://9.9.9.9]
 rules:
   - preset: docker-hub
     negative_ttl: 60

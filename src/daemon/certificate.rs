@@ -35,6 +35,13 @@ impl Encryption {
     }
 }
 
+/// What is wrong with the files of a configuration's certificate.
+pub(super) fn problem(config: &Config) -> Option<String> {
+    let files = config.tls.as_ref()?;
+    let found = read(files).and_then(|found| identity(files, &found));
+    found.err()
+}
+
 fn read(files: &KeyPair) -> Found {
     let read = |path: &Path, key: &str| {
         std::fs::read(path)

@@ -7,6 +7,7 @@
 use super::certificate::Files;
 use super::{Shared, upstreams};
 use crate::config::{Config, Server};
+use crate::upstream::secure;
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -76,6 +77,8 @@ pub struct Watch {
     seen: Option<Vec<u8>>,
     /// What was refused: said once, not at each look.
     refused: Option<Vec<u8>>,
+    /// Refused for nothing but a file of trust roots, which may be mended by itself.
+    distrusted: Option<Config>,
     upstreams: Vec<Server>,
     /// Looks running at which it could not be read.
     unreadable: u32,
@@ -102,6 +105,7 @@ impl Watch {
             text,
             seen: None,
             refused: None,
+            distrusted: None,
             unreadable: 0,
         }
     }
@@ -117,7 +121,7 @@ impl Watch {
                 if self.text.as_ref() == Some(&text) {
                     return self.stay();
                 }
-                if self.refused.as_ref() == Some(&text) {
+                if self.refused.as_ref() == Some(&text) && !self.is_trusted_by_now() {
                     return Reloaded::Unchanged;
                 }
                 if self.seen.as_ref() != Some(&text) {
@@ -192,8 +196,14 @@ impl Watch {
         Reloaded::Refused
     }
 
+    fn is_trusted_by_now(&self) -> bool {
+        let refused = self.distrusted.as_ref();
+        refused.is_some_and(|config| secure::problems(config).is_empty())
+    }
+
     fn take(&mut self, text: Vec<u8>) -> Reloaded {
         self.seen = None;
+        self.distrusted = None;
         let config = match Config::read_octets(&text) {
             Ok(config) => self.beside(config),
             Err(problems) => {
@@ -218,6 +228,7 @@ impl Watch {
             Ok(prepared) => self.shared.secure.install(prepared),
             Err(error) => {
                 self.refused = Some(text);
+                self.distrusted = Some(config);
                 return self.refuse(error.to_string());
             }
         }

@@ -31,6 +31,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_connection_that_died_in_silence_is_replaced", silent),
     ("a_slow_handshake_holds_up_nobody_else", slow),
     ("failover_to_plain_dns_and_back", failover),
+    ("nobody_waits_long_for_ipv6_addresses_of_a_server", no_aaaa),
     (
         "names_are_resolved_by_bootstrap_and_again_on_failure",
         bootstrap,
@@ -355,6 +356,27 @@ fn failover() {
     down.store(false, Relaxed);
     program.says("upstream is up");
     assert_eq!(from("z.example"), [Ipv4Addr::new(192, 0, 2, 1)]);
+}
+
+fn no_aaaa() {
+    let (authority, _, server) = good();
+    let names = Upstream::new(|asked| match asked.kind {
+        wire::A => vec![(
+            Duration::ZERO,
+            Say::Here(wire::ipv4(&asked.packet, [127, 0, 0, 1])),
+        )],
+        _ => Vec::new(),
+    });
+    let begun = now();
+    let daemon = start(&format!(
+        "bootstrap: [\"{}\"]\nupstreams: [\"tls://{NAME}:{}?ca={}\"]\n",
+        names.address,
+        server.address.port(),
+        authority.file.display()
+    ));
+    let reply = ask(daemon.addresses()[0], "a.example", wire::A);
+    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
+    assert!(begun.elapsed() < millis(1_500), "{:?}", begun.elapsed());
 }
 
 fn bootstrap() {

@@ -8,6 +8,7 @@ use super::daemon::upstream::{Upstream, at_once};
 use super::daemon::{http, start, until, wire};
 use super::server::{Dot, Seen};
 use super::{NAME, configuration, good, named, run};
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use unsix::config::{Config, Server};
@@ -21,6 +22,8 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("nothing_goes_out_in_clear_text_instead", clear_text),
     ("hosts_that_probes_watch_are_asked_for_over_tls", watched),
     ("trust_that_cannot_be_had_stops_the_start", untrusted),
+    ("other_trust_roots_hold_from_a_reload_on", other_roots),
+    ("trust_roots_that_are_mended_need_no_reload", mended_roots),
 ];
 
 fn asked() {
@@ -233,8 +236,56 @@ fn untrusted() {
         );
         assert!(error.contains(words), "{error}");
         let path = folder.write("unsix.yaml", text);
+        let checked = run_to_end(&["check", path.to_str().unwrap()]);
+        assert_eq!(checked.code, 78, "{words}");
+        assert!(checked.err.contains(words), "{}", checked.err);
         let ended = run_to_end(&["run", "--config", path.to_str().unwrap()]);
         assert_ne!(ended.code, 0);
         assert!(ended.err.contains(words), "{}", ended.err);
     }
+}
+
+fn other_roots() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = Dot::plain(&other.sign(NAME).config);
+    let folder = Folder::new();
+    let roots = folder.write("roots.pem", fs::read(&authority.file).unwrap());
+    let upstream = format!(
+        "tls://{}?name={NAME}&ca={}",
+        server.address,
+        roots.display()
+    );
+    let program = run(&folder, &[upstream], "");
+    let reply = ask(program.address(), "a.example", wire::A);
+    assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
+    program.says("by nobody we trust");
+    folder.write("roots.pem", fs::read(&other.file).unwrap());
+    program.signal(rustix::process::Signal::HUP);
+    program.says("configuration reloaded");
+    program.says("upstream is up");
+    let reply = ask(program.address(), "b.example", wire::A);
+    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
+}
+
+fn mended_roots() {
+    let (authority, _, server) = good();
+    let plain = Upstream::plain();
+    let folder = Folder::new();
+    let roots = folder.path("roots.pem");
+    let program = run(&folder, &[plain.address.to_string()], "");
+    program.says("ready");
+    let upstream = format!(
+        "tls://{}?name={NAME}&ca={}",
+        server.address,
+        roots.display()
+    );
+    folder.write("unsix.yaml", configuration(&[upstream], ""));
+    let line = program.says("configuration not reloaded");
+    assert!(line.contains("cannot be read: No such file"), "{line}");
+    folder.write("roots.pem", fs::read(&authority.file).unwrap());
+    program.says("configuration reloaded");
+    let reply = ask(program.address(), "b.example", wire::A);
+    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
+    assert_eq!(server.queries("b.example.").len(), 1);
+    assert_eq!(program.count("configuration not reloaded"), 1);
 }

@@ -58,6 +58,22 @@ type Peers = HashMap<Arc<Encrypted>, Arc<Peer>>;
 #[derive(Debug)]
 pub struct Prepared(Peers);
 
+/// What the files of trust roots lack that a configuration names.
+pub fn problems(config: &Config) -> Vec<TrustError> {
+    let roots = Roots::default();
+    let servers = config.servers().filter_map(|server| match server {
+        Server::Plain(_) => None,
+        Server::Encrypted(server) => roots.trust(server).err(),
+    });
+    let mut problems = Vec::new();
+    for problem in servers {
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    problems
+}
+
 impl Secure {
     /// None yet.
     pub fn new(runtime: Handle) -> Self {

@@ -24,8 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -272,11 +273,26 @@ impl Task {
     }
 }
 
-/// The addresses of a name, IPv4 first, and how long they hold: by the first server that knows any.
+/// The addresses of a name, IPv4 first, and how long they hold: by the first server that knows any. RFC 8305 §3 waits the
+/// other way round, but IPv6 is what we are here for that it fails.
 async fn resolve(servers: &[SocketAddr], name: Name) -> Option<(Vec<IpAddr>, Duration)> {
     for server in servers {
         let (a, aaaa) = (Ask::plain(name, Kind::A), Ask::plain(name, Kind::AAAA));
-        let (ipv4, ipv6) = tokio::join!(lookup(*server, &a), lookup(*server, &aaaa));
+        let has_ipv4 = Notify::new();
+        let ipv4 = async {
+            let answer = lookup(*server, &a).await.ok();
+            if answer.as_ref().is_some_and(|a| !addresses(a).is_empty()) {
+                has_ipv4.notify_one();
+            }
+            answer
+        };
+        let ipv6 = async {
+            tokio::select! {
+                answer = lookup(*server, &aaaa) => answer.ok(),
+                () = async { has_ipv4.notified().await; sleep(PATIENCE).await } => None,
+            }
+        };
+        let (ipv4, ipv6) = tokio::join!(ipv4, ipv6);
         let answers = [ipv4, ipv6].into_iter().flatten();
         let (mut found, mut ttl) = (Vec::new(), MOST_TTL);
         for answer in answers.filter(|answer| !addresses(answer).is_empty()) {
@@ -302,6 +318,8 @@ const MOST_WAITING: usize = 1024;
 const LIMIT: Duration = Duration::from_secs(5);
 /// For TCP and TLS, to all addresses.
 const CONNECT: Duration = Duration::from_secs(4);
+/// For the IPv6 addresses of a server whose IPv4 ones are known: some name servers do not answer for them.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Addresses of one family that are tried.
 const MOST_OF_FAMILY: usize = 2;
 /// After a connection could not be made.
