@@ -61,7 +61,7 @@
 //! One kind of driver carries fetches, the UDP workers; the stream side hands them what it cannot answer
 //! at once. A second driver on tokio would have been the same code again with other sockets, and sharing
 //! a flight between two kinds of driver costs more than the hand-over. Only exchanges over streams, and the
-//! connections to upstreams over TLS that are kept ([`upstream::secure`]), run on tokio, and come back to the worker as events. Workers sleep in `poll` on their client sockets and one
+//! connections to encrypted upstreams that are kept ([`upstream::secure`]), run on tokio, and come back to the worker as events. Workers sleep in `poll` on their client sockets and one
 //! epoll descriptor, as measured best; `poll` keeps time under a faked clock as epoll does.
 //!
 //! # Words

@@ -7,7 +7,7 @@ use super::daemon::tls::tarpit;
 use super::daemon::upstream::{Say, Upstream, usual};
 use super::daemon::{millis, now, start, until, wire};
 use super::server::{Dot, Line};
-use super::{NAME, good, named, run};
+use super::{NAME, by, good, named, run};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ),
     ("an_answer_to_another_question_is_no_answer", other_question),
     ("a_connection_that_died_in_silence_is_replaced", silent),
+    ("one_of_us_asks_another_over_each_transport", ourselves),
     ("a_slow_handshake_holds_up_nobody_else", slow),
     ("failover_to_plain_dns_and_back", failover),
     ("nobody_waits_long_for_ipv6_addresses_of_a_server", no_aaaa),
@@ -276,6 +277,38 @@ fn silent() {
     );
     assert!(begun.elapsed() < millis(2_400), "{:?}", begun.elapsed());
     assert_eq!(server.connections(), 2);
+}
+
+fn ourselves() {
+    const EACH: u16 = 200;
+    let (authority, plain) = (Authority::new(), Upstream::plain());
+    let signed = authority.sign(NAME);
+    let inner = start(&format!(
+        "listen: [\"127.0.0.1:0\", \"tls://127.0.0.1:0\", \"https://127.0.0.1:0\", \"quic://127.0.0.1:0\"]\n\
+         upstreams: [{}]\ntls: {{certificate: {}, key: {}}}\n",
+        plain.address,
+        signed.chain.display(),
+        signed.key.display()
+    ));
+    let schemes = ["tls", "https", "quic"];
+    for (scheme, listener) in schemes.iter().zip(inner.encrypted()) {
+        let upstream = by(scheme, listener.address, &authority);
+        let outer = start(&format!("upstreams: [\"{upstream}\"]\n"));
+        let clients: Vec<Client> = (1..6)
+            .map(|last| Client::from(&format!("127.0.8.{last}"), outer.addresses()[0]))
+            .collect();
+        for number in 0..EACH {
+            let name = format!("n{number}.{scheme}.example");
+            clients[usize::from(number % 5)].send(&wire::query(number, &name, wire::A));
+        }
+        for client in &clients {
+            for _ in 0..EACH / 5 {
+                let reply = client.receive().expect("a reply");
+                assert_eq!(wire::rcode_of(&reply), wire::NOERROR, "{scheme}");
+            }
+        }
+        assert_eq!(outer.troubles(), "");
+    }
 }
 
 fn slow() {

@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("questions_that_wait_share_one_connection", shared),
     ("closed_amid_an_answer_it_is_asked_once_more", amid),
     ("a_stream_that_is_reset_is_asked_once_more", reset),
+    ("a_question_whose_stream_is_reset_fails_alone", reset_always),
     ("a_question_that_closes_connections_fails_alone", poison),
     ("connections_that_end_lose_no_query_and_resume", retired),
     (
@@ -171,6 +172,32 @@ fn reset(over: Over) {
         let (method, path) = (last.method.as_str(), last.uri.path());
         assert_eq!((method, path), ("GET", "/dns-query"), "in one frame");
     }
+}
+
+fn reset_always(over: Over) {
+    let authority = Authority::new();
+    let server = Server::on(
+        "127.0.0.1:0",
+        over,
+        &authority.sign(NAME),
+        |asked| match wire::name_of(&asked.query).starts_with("poison") {
+            true => Say::Reset,
+            false => answer(asked),
+        },
+    );
+    let folder = Folder::new();
+    let upstream = by(over.scheme(), server.address, &authority);
+    let program = run(&folder, &[upstream], "");
+    let client = Client::of(program.address());
+    for number in 0..5 {
+        let name = format!("poison{number}.example");
+        let reply = client.ask(&wire::query(number, &name, wire::A));
+        assert_eq!(wire::rcode_of(&reply), wire::SERVFAIL);
+    }
+    let reply = client.ask(&wire::query(9, "good.example", wire::A));
+    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
+    assert_eq!(program.count("upstream is down"), 0);
+    assert_eq!(server.connections(), 1);
 }
 
 fn poison(over: Over) {

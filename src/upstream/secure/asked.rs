@@ -149,16 +149,14 @@ impl Asked {
                 }
             }
             Event::Lost(number) => {
-                if let Some(waiting) = self.remove(number) {
-                    self.keep_or_fail(waiting);
-                }
+                // The server is there: it has only no answer to this.
+                self.silent_since = None;
+                self.keep_or_fail(number, 0, ExchangeError::Garbled);
             }
             Event::Untaken(number) => {
-                if let Some(mut waiting) = self.remove(number) {
-                    // Of a connection that never worked this counts: else there would be no end of new ones.
-                    waiting.sent -= u8::from(self.has_answered);
-                    self.keep_or_fail(waiting);
-                }
+                // Of a connection that never worked this counts: else there would be no end of new ones.
+                let unsent = u8::from(self.has_answered);
+                self.keep_or_fail(number, unsent, self.state.closed());
                 return Course::Closing;
             }
             Event::Closing => return Course::Closing,
@@ -203,10 +201,15 @@ impl Asked {
         Some(waiting)
     }
 
-    fn keep_or_fail(&mut self, waiting: Waiting) {
+    /// Has it asked again, where `unsent` of its sendings do not count, or ends it.
+    fn keep_or_fail(&mut self, number: u16, unsent: u8, error: ExchangeError) {
+        let Some(mut waiting) = self.remove(number) else {
+            return;
+        };
+        waiting.sent -= unsent;
         match waiting.sent < MOST_SENT {
             true => self.again.push_back(waiting),
-            false => (waiting.done)(Err(self.state.closed())),
+            false => (waiting.done)(Err(error)),
         }
     }
 
