@@ -67,7 +67,7 @@ impl Victim {
         let grown = self.program.peak_memory().saturating_sub(before) / 1024;
         println!("{asked} clients beside it, the slowest took {slowest:?}; {grown} KiB more");
         assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-        assert!(grown < 64 * 1024, "{grown} KiB");
+        assert!(grown < 96 * 1024, "{grown} KiB");
         flooded
     }
 }
