@@ -28,7 +28,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long a connection stays without any query; longer than over TCP, for to come again costs more.
@@ -208,6 +208,8 @@ impl Door {
             if let Some((incoming, place)) = self.welcome(incoming) {
                 let opening = self.tls.open(self.hearing.connections.most() / 2);
                 tasks.spawn(self.carry(incoming, opening, place, stop.clone()));
+                // One at a time: others get on with theirs before it is the next one that needs the room.
+                yield_now().await;
             }
         }
         while !tasks.is_empty() {
