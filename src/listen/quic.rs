@@ -28,7 +28,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long a connection stays without any query; longer than over TCP, for to come again costs more.
@@ -48,6 +48,9 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// Queries that a connection has under way: its streams.
 const STREAMS_AT_ONCE: u32 = 128;
+
+/// The same until the handshake is done: quinn keeps a record of each, used or not.
+const STREAMS_AT_FIRST: u32 = 8;
 
 /// Octets that a stream may bring before anything of it is read: the longest message with its length, and one more.
 const STREAM_WINDOW: u32 = 65_538;
@@ -163,7 +166,7 @@ fn server_config(tls: &Tls) -> io::Result<ServerConfig> {
 fn transport() -> io::Result<TransportConfig> {
     let mut transport = TransportConfig::default();
     transport
-        .max_concurrent_bidi_streams(STREAMS_AT_ONCE.into())
+        .max_concurrent_bidi_streams(STREAMS_AT_FIRST.into())
         // RFC 9250 §4.2: there are none.
         .max_concurrent_uni_streams(0_u32.into())
         .stream_receive_window(STREAM_WINDOW.into())
@@ -205,6 +208,8 @@ impl Door {
             if let Some((incoming, place)) = self.welcome(incoming) {
                 let opening = self.tls.open(self.hearing.connections.most() / 2);
                 tasks.spawn(self.carry(incoming, opening, place, stop.clone()));
+                // One at a time: others get on with theirs before it is the next one that needs the room.
+                yield_now().await;
             }
         }
         while !tasks.is_empty() {
@@ -258,6 +263,7 @@ impl Door {
         async move {
             let handshake = async { incoming.await };
             if let Some(connection) = tls.finish(handshake, opening, &mut stop).await {
+                connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
                 let End(code, why) = talk.carry(&connection, &mut stop).await;
                 connection.close(code.into(), why.as_bytes());
             }

@@ -26,6 +26,8 @@ mod namespace;
 mod needs;
 mod packet;
 mod process;
+#[cfg(feature = "doq")]
+mod quic;
 mod servers;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -73,6 +75,10 @@ const TESTS: &[Test] = &[
     Test { name: "dnsperf_loses_nothing_over_https", needs: &[DNSPERF], run: https::dnsperf, alone: false },
     #[cfg(feature = "doh")]
     Test { name: "dnsdist_forwards_over_https_whom_it_trusts", needs: &[KDIG, DNSDIST], run: https::dnsdist, alone: false },
+    #[cfg(feature = "doq")]
+    Test { name: "kdig_asks_over_quic_whom_it_trusts", needs: &[KDIG], run: quic::kdig, alone: false },
+    #[cfg(feature = "doq")]
+    Test { name: "dnspython_and_aioquic_ask_over_quic", needs: &[AIOQUIC], run: quic::aioquic, alone: false },
     Test { name: "dig_is_told_why", needs: &[DIG], run: clients::dig_is_told_why, alone: false },
     Test { name: "dnspython_finds_nothing_wrong", needs: &[Need::Dnspython], run: clients::dnspython, alone: false },
     Test { name: "getaddrinfo_of_glibc_gives_ipv4_only", needs: &[GETENT, IP, UNSHARE, Need::Namespaces], run: clients::glibc, alone: true },
@@ -85,6 +91,11 @@ const TESTS: &[Test] = &[
 ];
 
 const KDIG: Need = Need::Program("kdig", "knot-dnsutils");
+#[cfg(feature = "doq")]
+const AIOQUIC: Need = Need::Program(
+    "aioquic-python",
+    "aioquic and dnspython of PyPI as .ci/run does",
+);
 const DIG: Need = Need::Program("dig", "bind9-dnsutils");
 const GETENT: Need = Need::Program("getent", "libc-bin");
 const IP: Need = Need::Program("ip", "iproute2");

@@ -2,6 +2,8 @@
 
 mod client;
 mod errors;
+mod floods;
+mod packets;
 mod serving;
 mod tap;
 
