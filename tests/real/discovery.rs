@@ -13,7 +13,7 @@ const QUESTION: &str = "_dns.resolver.arpa SVCB +edns";
 
 /// Two other implementations read the same records, and what they name is there.
 pub(crate) fn shown(world: &World) -> Fallible<()> {
-    let us = Encrypted::with(world, &["tls", "https"], "")?;
+    let us = Encrypted::with(world, &["tls", "https", "quic"], "")?;
     let plain = us.unsix.address;
     let dot = format!(
         "1 {NAME}. alpn=dot port={} ipv4hint=127.0.0.1",
@@ -21,13 +21,14 @@ pub(crate) fn shown(world: &World) -> Fallible<()> {
     );
     let doh = format!("2 {NAME}. alpn=h2 port=");
     let path = "ipv4hint=127.0.0.1 key7=/dns-query{?dns}";
+    let doq = format!("3 {NAME}. alpn=doq port=");
     let mut port = 0;
     for program in ["kdig", "dig"] {
         for way in ["+notcp", "+tcp"] {
             let reply = ask(program, plain, &format!("{QUESTION} {way}"))?.replace('"', "");
             holds(
                 &reply,
-                &["NOERROR", "ANSWER: 2", &dot, &doh, path],
+                &["NOERROR", "ANSWER: 3", &dot, &doh, path, &doq],
                 &["Malformed"],
             );
             let rest = reply.split(&doh).nth(1).unwrap_or_default();
