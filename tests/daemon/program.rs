@@ -1,6 +1,6 @@
 //! The program as a child process: its exit code, its words, its signals.
 
-use super::until;
+use super::{until, within_ten_seconds};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -93,9 +93,9 @@ impl Program {
     /// Waits for a line that holds these words.
     #[track_caller]
     pub(crate) fn says(&self, words: &str) -> String {
-        until(&format!("{words:?} in {:#?}", self.lines()), || {
-            self.lines().into_iter().find(|line| line.contains(words))
-        })
+        let said = || self.lines().into_iter().find(|line| line.contains(words));
+        within_ten_seconds(said)
+            .unwrap_or_else(|| panic!("it never said {words:?}: {:#?}", self.lines()))
     }
 
     /// Everything it said so far.
