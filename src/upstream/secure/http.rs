@@ -133,3 +133,40 @@ pub(super) fn outcome(body: Vec<u8>, kept: u32) -> Outcome {
 const DNS_MESSAGE: &str = "application/dns-message";
 /// Octets of a body.
 pub(super) const MOST: usize = 65_535;
+
+#[cfg(test)]
+mod tests {
+    use super::{Requests, age_of, outcome};
+    use crate::upstream::secure::streams::Outcome;
+    use hyper::HeaderMap;
+    use hyper::header::{AGE, HeaderValue};
+
+    #[test]
+    fn a_server_is_called_by_its_name() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://dns.example",                    "https://dns.example/dns-query"),
+            ("https://dns.example:8443/q",             "https://dns.example:8443/q"),
+            ("https://dns.example/q?name=other.test",  "https://dns.example/q"),
+            ("https://192.0.2.1/q?name=dns.example",   "https://dns.example/q"),
+            ("https://192.0.2.1/q",                    "https://192.0.2.1/q"),
+            ("https://[2001:db8::1]:8443/q",           "https://[2001:db8::1]:8443/q"),
+        ];
+        for (text, want) in cases {
+            let requests = Requests::to(&text.parse().unwrap()).unwrap();
+            assert_eq!(requests.by_post(9, ()).uri(), want, "{text}");
+            let asked = requests.by_get(b"\0\0\x01\0\xff", ());
+            let want = format!("{want}?dns=AAABAP8");
+            assert_eq!(asked.uri(), want.as_str(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_age_that_is_no_number_is_none() {
+        for (text, want) in [("7", 7), (" 7 ", 7), ("", 0), ("-1", 0), ("1, 2", 0)] {
+            let headers = HeaderMap::from_iter([(AGE, HeaderValue::from_static(text))]);
+            assert_eq!(age_of(&headers), want, "{text}");
+        }
+        assert!(matches!(outcome(vec![0; 65_536], 0), Outcome::Failed(_)));
+    }
+}

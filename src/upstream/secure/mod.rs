@@ -1,7 +1,7 @@
 //! Queries to upstreams over TLS, HTTPS and QUIC, by connections that are kept.
 //!
-//! Each server has a task of its own ([`peer`]) that opens one connection when it is first asked, sends all that is to be
-//! asked there ([`connection`]), and opens another when that one ends. Privacy is strict (RFC 8310 §5): a server that cannot
+//! Each server has a task of its own (`peer`) that opens one connection when it is first asked, sends all that is to be
+//! asked there (`connection`), and opens another when that one ends. Privacy is strict (RFC 8310 §5): a server that cannot
 //! prove who it is gets no question, and nothing is ever asked in clear text instead.
 //!
 //! Sessions are resumed by tickets. No query goes as early data (0-RTT): whoever records it may send it again and
