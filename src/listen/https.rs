@@ -114,7 +114,6 @@ async fn talk(
     let service = service_fn(|request| Arc::clone(&guest).answer(request));
     if is_h2 {
         let connection = http2::Builder::new(TokioExecutor::new())
-            .auto_date_header(false)
             .max_concurrent_streams(guest.limits.in_flight)
             .max_pending_accept_reset_streams(TAKEN_BACK)
             .max_header_list_size(HEAD)

@@ -69,22 +69,7 @@ fn a_certificate_is_changed_under_load_and_no_query_is_lost() {
         })
         .collect();
     #[cfg(feature = "doh")]
-    load.extend((0..2_u16).map(|number| {
-        let (client, server) = (offering(&client, "h2"), world.https());
-        let (stop, answered) = (stop.clone(), answered.clone());
-        thread::spawn(move || {
-            let connect = || Web::from(Ipv4Addr::LOCALHOST, server, &client).unwrap();
-            let mut web = connect();
-            while !stop.load(Relaxed) {
-                if number == 0 {
-                    web = connect();
-                }
-                let page = web.ask(&question(number));
-                assert_eq!(wire::addresses(&page.body).len(), 1);
-                answered.fetch_add(1, Relaxed);
-            }
-        })
-    }));
+    load.extend([true, false].map(|anew| over_https(&world, anew, &stop, &answered)));
     let mut shown = HashSet::new();
     for round in 0..20 {
         write_pair(&world.folder, world.authority.issue(&[NAME]));
@@ -112,6 +97,30 @@ fn a_certificate_is_changed_under_load_and_no_query_is_lost() {
     );
     let reloads = "unsix_tls_certificate_reloads_total{result=\"success\"}";
     assert_eq!(world.metric(reloads), 20.0);
+}
+
+/// Asks over HTTPS, `anew` by a connection for each query.
+#[cfg(feature = "doh")]
+fn over_https(
+    world: &World,
+    anew: bool,
+    stop: &Arc<AtomicBool>,
+    answered: &Arc<AtomicU64>,
+) -> thread::JoinHandle<()> {
+    let (client, server) = (offering(&world.client, "h2"), world.https());
+    let (stop, answered) = (stop.clone(), answered.clone());
+    thread::spawn(move || {
+        let connect = || Web::from(Ipv4Addr::LOCALHOST, server, &client).unwrap();
+        let mut web = connect();
+        while !stop.load(Relaxed) {
+            if anew {
+                web = connect();
+            }
+            let page = web.ask(&question(1));
+            assert_eq!(wire::addresses(&page.body).len(), 1);
+            answered.fetch_add(1, Relaxed);
+        }
+    })
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Victim {
         http::samples(&page).unwrap()[name]
     }
 
-    fn is_well_after(self, what: &str) {
+    fn was_not_harmed_by(self, what: &str) {
         self.stop.store(true, Relaxed);
         let (asked, slowest) = self.other.join().unwrap();
         let grown = self.program.peak_memory().saturating_sub(self.memory) / 1024;
@@ -117,7 +117,7 @@ fn rapid_reset() {
     }
     let asked = victim.upstream.asked_below("example.").len();
     println!("one by one: {asked} reached the upstream");
-    victim.is_well_after("rapid reset");
+    victim.was_not_harmed_by("rapid reset");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn continuation_flood() {
         assert!(sent < 10_000, "{what}: {sent}");
         assert_eq!(error, Some(ENHANCE_YOUR_CALM), "{what}");
     }
-    victim.is_well_after("CONTINUATION flood");
+    victim.was_not_harmed_by("CONTINUATION flood");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_head_that_is_large_once_it_is_read() {
     }
     let (_, error) = attacker.flood(1, |_| frame(PING, 0, 0, &[0; 8]));
     println!("it ended by {error:?}");
-    victim.is_well_after("heads of 2 MB in 10 KB");
+    victim.was_not_harmed_by("heads of 2 MB in 10 KB");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn more_streams_than_there_are() {
     let reply = attacker.ends(1).remove(&2001).unwrap().unwrap();
     assert_eq!(wire::id_of(&reply), 9);
     assert_eq!(victim.metric("unsix_stream_connections"), 2.0);
-    victim.is_well_after("1,000 streams at once");
+    victim.was_not_harmed_by("1,000 streams at once");
 }
 
 #[test]
@@ -229,5 +229,5 @@ fn frames_that_ask_nothing() {
             });
         }
     });
-    victim.is_well_after("frames that ask nothing");
+    victim.was_not_harmed_by("frames that ask nothing");
 }
