@@ -115,8 +115,11 @@ fn each_mistake_about_servers_and_listeners_says_so() {
         ("listen: [\"[::1]:53\", \"[0::1]:53\"]", "1:22: listen[1]: stands twice, first in line 1"),
         ("listen: [127.0.0.1]", "1:10: listen[0]: \"127.0.0.1\" has no port: write \"127.0.0.1:53\""),
         ("upstreams: [dns.example]", "1:13: upstreams[0]: \"dns.example\" is no address, as \"192.0.2.53\" or \"[2001:db8::1]:53\""),
+        #[cfg(feature = "doh")]
         ("upstreams: [\"https://192.0.2.1/q?dns=AAAB\"]", "1:13: upstreams[0]: has an unknown parameter \"dns\": there are name, ca and pin"),
+        #[cfg(feature = "doq")]
         ("upstreams: [\"quic://192.0.2.1/dns-query\"]", "1:13: upstreams[0]: \"quic://192.0.2.1/dns-query\" has a path, \"/dns-query\", which only https:// and h3:// take: leave it out"),
+        #[cfg(feature = "doh")]
         ("upstreams: [https://dns.example]", "1:13: upstreams[0]: https://dns.example/dns-query has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
         ("upstreams: [\"tls://192.0.2.1?pin=sha256/AAAA\"]", "1:13: upstreams[0]: \"pin\" is \"sha256/AAAA\", no SHA-256 of a key: write sha256/ and its 44 letters of Base64"),
         ("upstreams: [192.0.2.1, tls://dns.example]", "1:24: upstreams[1]: tls://dns.example has a name for an address, and nobody resolves it: write \"bootstrap\" with plain name servers, as bootstrap: [192.0.2.53]"),
@@ -129,7 +132,9 @@ fn each_mistake_about_servers_and_listeners_says_so() {
         ("listen: [\"127.0.0.1:853\", \"tls://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:27: listen[1]: 127.0.0.1:853 is heard over TCP already: take another port"),
         ("listen: [\"tls://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:9: listen: has no plain address, and by one unsix sees whether it is well: add \"127.0.0.1:5300\""),
         ("listen: [\"127.0.0.1:53\", \"tls://a.example\"]\ntls: {certificate: c, key: k}", "1:26: listen[1]: \"tls://a.example\" is no address behind tls://, as \"tls://0.0.0.0:853\" or \"tls://[::1]\""),
+        #[cfg(feature = "doh")]
         ("listen: [\"127.0.0.1:53\", \"tls://127.0.0.1:443\", \"https://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:49: listen[2]: 127.0.0.1:443 is heard over TCP already: take another port"),
+        #[cfg(feature = "doq")]
         ("listen: [\"127.0.0.1:853\", \"quic://127.0.0.1\"]\ntls: {certificate: c, key: k}", "1:27: listen[1]: 127.0.0.1:853 is heard over UDP already: take another port"),
         ("listen: [\"sdns://0.0.0.0:443\"]", "1:10: listen[0]: \"sdns://0.0.0.0:443\" asks for a transport that is not spoken: write an address for UDP and TCP, as \"127.0.0.1:53\", or one with tls://, https:// or quic:// before it"),
         ("tls: {certificate: c}", "1:6: tls: has no \"key\", which it needs"),
