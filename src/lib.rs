@@ -45,7 +45,8 @@
 //!
 //! # The way of a query
 //!
-//! 1. A UDP worker ([`listen::worker`]) hears a batch of datagrams, or a connection ([`listen::stream`]) a message.
+//! 1. A UDP worker ([`listen::worker`]) hears a batch of datagrams, or a connection ([`listen::stream`], `listen::https`,
+//!    `listen::quic`) a message.
 //! 2. [`pipeline::Pipeline::answer_now`] replies from what is known: it peeks at the question, looks into the
 //!    cache, lets the rules work on the way out, and writes the reply. It never waits.
 //! 3. What nobody knows becomes a fetch ([`pipeline::Fetches`]), a state machine without IO: it says what to
@@ -61,8 +62,14 @@
 //! One kind of driver carries fetches, the UDP workers; the stream side hands them what it cannot answer
 //! at once. A second driver on tokio would have been the same code again with other sockets, and sharing
 //! a flight between two kinds of driver costs more than the hand-over. Only exchanges over streams, and the
-//! connections to encrypted upstreams that are kept ([`upstream::secure`]), run on tokio, and come back to the worker as events. Workers sleep in `poll` on their client sockets and one
-//! epoll descriptor, as measured best; `poll` keeps time under a faked clock as epoll does.
+//! connections to encrypted upstreams that are kept ([`upstream::secure`]), run on tokio, and come back to the
+//! worker as events. Workers sleep in `poll` on their client sockets and one epoll descriptor, as measured best;
+//! `poll` keeps time under a faked clock as epoll does.
+//!
+//! hickory carries no encrypted transport, neither to clients nor to upstreams: its clients refuse a whole answer for
+//! one odd record, so nothing would pass byte for byte, and its listeners (0.26) take no bytes that are ready, no GET,
+//! and no more than 100 queries over QUIC, where one unfinished handshake holds up all others. Messages are framed here
+//! over the same libraries that it uses: tokio-rustls, hyper (HTTP/2), quinn (QUIC) and h3 (HTTP/3, to upstreams).
 //!
 //! # Words
 //!

@@ -14,7 +14,7 @@ use daemon::{client, now, until, wire};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -57,8 +57,12 @@ impl Served {
 
 /// A port that was free a moment ago, for UDP and TCP; nothing else here asks the kernel for it at once again.
 fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
+    until("a port that is free for UDP and TCP both", || {
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = datagrams.local_addr().unwrap();
+        // A connection that somebody has just closed may still have it.
+        TcpListener::bind(address).ok().map(|_| address.port())
+    })
 }
 
 /// One that nobody has.
