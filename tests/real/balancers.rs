@@ -89,7 +89,8 @@ pub(crate) fn haproxy(world: &World) -> Fallible<()> {
         "{said}"
     );
     holds(&said, &[words], &[]);
-    assert_eq!(us.metric(BAD)?, 3);
+    // haproxy may try again for a client that it has not answered yet.
+    assert!(us.metric(BAD)? >= 3);
     Ok(())
 }
 
