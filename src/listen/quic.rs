@@ -1,7 +1,7 @@
 //! Hears clients over QUIC (RFC 9250).
 //!
 //! quinn carries packets, handshakes and flow control; here stands who is let in, what a connection may take, and
-//! how it ends. One task for each connection and one for each stream ([`stream`]), so no query waits for another.
+//! how it ends. One task for each connection and one for each stream (`stream`), so no query waits for another.
 //! A client has as many queries under way as it has streams, and gets a new stream for each that is over: there is
 //! no limit to the queries of a connection.
 //!
