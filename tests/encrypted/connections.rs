@@ -6,12 +6,13 @@ use super::daemon::files::Folder;
 use super::daemon::tls::tarpit;
 use super::daemon::upstream::{Say, Upstream, usual};
 use super::daemon::{millis, now, start, until, wire};
+use super::moving::follows;
 use super::server::{Dot, Line};
 use super::{NAME, by, good, named, run};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -427,35 +428,9 @@ fn bootstrap() {
         &signed.config,
         Line::serve,
     );
-    let host = Arc::new(AtomicU8::new(1));
-    let now_at = host.clone();
-    let names = Upstream::new(move |asked| {
-        let packet = match asked.kind {
-            wire::A => wire::ipv4(&asked.packet, [127, 0, 0, now_at.load(Relaxed)]),
-            _ => wire::no_data(&asked.packet),
-        };
-        vec![(Duration::ZERO, Say::Here(packet))]
+    let place = format!("tls://{NAME}:{}", first.address.port());
+    let told = || first.names();
+    follows(&place, &authority, &alive, told, || {
+        !second.queries("b.example.").is_empty()
     });
-    let daemon = start(&format!(
-        "bootstrap: [\"{}\"]\nupstreams: [\"tls://{NAME}:{}?ca={}\"]\n",
-        names.address,
-        first.address.port(),
-        authority.file.display()
-    ));
-    let reply = ask(daemon.addresses()[0], "a.example", wire::A);
-    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
-    assert_eq!(first.names(), [Some(NAME.to_owned())]);
-    assert_eq!(names.asked("dns.test.").len(), 2, "A and AAAA");
-    assert!(
-        names.asked("a.example.").is_empty(),
-        "asked for nothing else"
-    );
-    // It moves, long before its TTL is over, and its former place has another server.
-    host.store(7, Relaxed);
-    alive.store(false, Relaxed);
-    until("an answer of the new place", || {
-        let reply = ask(daemon.addresses()[0], "b.example", wire::A);
-        (wire::rcode_of(&reply) == wire::NOERROR).then_some(())
-    });
-    assert!(!second.queries("b.example.").is_empty());
 }

@@ -3,8 +3,10 @@
 use super::authority::Authority;
 use super::daemon::client::{Client, ask};
 use super::daemon::files::Folder;
-use super::daemon::upstream::{Say as Plainly, Upstream, at_once, usual};
+use super::daemon::program::Program;
+use super::daemon::upstream::{Upstream, at_once, usual};
 use super::daemon::{millis, now, start, until, wire};
+use super::moving::follows;
 use super::proofs::refused_over;
 use super::server::{Dot, Line};
 use super::streams::{Asked, Over, Say, Server};
@@ -174,20 +176,26 @@ fn reset(over: Over) {
     }
 }
 
-fn reset_always(over: Over) {
-    let authority = Authority::new();
+/// unsix before a server that says this to some questions, and answers all others.
+fn poisoned(over: Over, say: fn() -> Say) -> ((Authority, Folder), Server, Program) {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let signed = authority.sign(NAME);
     let server = Server::on(
         "127.0.0.1:0",
         over,
-        &authority.sign(NAME),
-        |asked| match wire::name_of(&asked.query).starts_with("poison") {
-            true => Say::Reset,
+        &signed,
+        move |asked| match wire::name_of(&asked.query).starts_with("poison") {
+            true => say(),
             false => answer(asked),
         },
     );
-    let folder = Folder::new();
     let upstream = by(over.scheme(), server.address, &authority);
     let program = run(&folder, &[upstream], "");
+    ((authority, folder), server, program)
+}
+
+fn reset_always(over: Over) {
+    let (_files, server, program) = poisoned(over, || Say::Reset);
     let client = Client::of(program.address());
     for number in 0..5 {
         let name = format!("poison{number}.example");
@@ -201,19 +209,7 @@ fn reset_always(over: Over) {
 }
 
 fn poison(over: Over) {
-    let authority = Authority::new();
-    let server = Server::on(
-        "127.0.0.1:0",
-        over,
-        &authority.sign(NAME),
-        |asked| match wire::name_of(&asked.query).starts_with("poison") {
-            true => Say::Leave,
-            false => answer(asked),
-        },
-    );
-    let folder = Folder::new();
-    let upstream = by(over.scheme(), server.address, &authority);
-    let program = run(&folder, &[upstream], "");
+    let (_files, _server, program) = poisoned(over, || Say::Leave);
     let client = Client::of(program.address());
     // It is known for a good one.
     client.ask(&wire::query(1, "first.example", wire::A));
@@ -426,36 +422,9 @@ fn bootstrap(over: Over) {
     });
     let place = format!("127.0.0.7:{}", first.address.port());
     let second = Server::on(&place, over, &signed, answer);
-    let host = Arc::new(AtomicU8::new(1));
-    let now_at = host.clone();
-    let names = Upstream::new(move |asked| {
-        let packet = match asked.kind {
-            wire::A => wire::ipv4(&asked.packet, [127, 0, 0, now_at.load(Relaxed)]),
-            _ => wire::no_data(&asked.packet),
-        };
-        vec![(Duration::ZERO, Plainly::Here(packet))]
+    let place = format!("{}://{NAME}:{}", over.scheme(), first.address.port());
+    let told = || first.names();
+    follows(&place, &authority, &alive, told, || {
+        !second.queries("b.example.").is_empty()
     });
-    let daemon = start(&format!(
-        "bootstrap: [\"{}\"]\nupstreams: [\"{}://{NAME}:{}?ca={}\"]\n",
-        names.address,
-        over.scheme(),
-        first.address.port(),
-        authority.file.display()
-    ));
-    let reply = ask(daemon.addresses()[0], "a.example", wire::A);
-    assert_eq!(wire::rcode_of(&reply), wire::NOERROR);
-    assert_eq!(first.names(), [Some(NAME.to_owned())]);
-    assert_eq!(names.asked("dns.test.").len(), 2, "A and AAAA");
-    assert!(
-        names.asked("a.example.").is_empty(),
-        "asked for nothing else"
-    );
-    // It moves, long before its TTL is over, and its former place has another server.
-    host.store(7, Relaxed);
-    alive.store(false, Relaxed);
-    until("an answer of the new place", || {
-        let reply = ask(daemon.addresses()[0], "b.example", wire::A);
-        (wire::rcode_of(&reply) == wire::NOERROR).then_some(())
-    });
-    assert!(!second.queries("b.example.").is_empty());
 }

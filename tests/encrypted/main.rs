@@ -15,6 +15,7 @@ mod authority;
 mod connections;
 mod each;
 mod http;
+mod moving;
 mod peers;
 mod proofs;
 mod server;

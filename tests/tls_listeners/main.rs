@@ -26,11 +26,14 @@ use daemon::upstream::Upstream;
 use daemon::wire;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use socket2::{Domain, Socket, Type};
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use unsix::config::Config;
 use unsix::daemon::{Daemon, Watch};
 
@@ -69,6 +72,27 @@ impl World {
             authority,
             client,
             folder,
+        }
+    }
+
+    /// Changes the certificate 20 times; `shown` connects anew and tells which one it saw.
+    fn change_certificates(
+        &mut self,
+        shown: impl Fn(Arc<ClientConfig>) -> CertificateDer<'static>,
+    ) {
+        let mut seen = HashSet::new();
+        for round in 0..20 {
+            write_pair(&self.folder, self.authority.issue(&[NAME]));
+            // Seen twice, or told: both ways.
+            if round % 2 == 0 {
+                self.watch.poll();
+                self.watch.poll();
+            } else {
+                self.watch.reload();
+            }
+            let fresh = Arc::new(self.authority.trusted_by(&[&TLS13]));
+            assert!(seen.insert(shown(fresh)), "a new one from round {round} on");
+            thread::sleep(daemon::millis(50));
         }
     }
 
