@@ -66,7 +66,8 @@ impl Victim {
         });
         let grown = self.program.peak_memory().saturating_sub(before) / 1024;
         println!("{asked} clients beside it, the slowest took {slowest:?}; {grown} KiB more");
-        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        // A packet that the kernel drops in the flood, for want of room, costs its client a second.
+        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
         assert!(grown < 96 * 1024, "{grown} KiB");
         flooded
     }
