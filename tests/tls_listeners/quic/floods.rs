@@ -51,7 +51,7 @@ impl Victim {
         let kept = Client::to(self.server, &self.tls).unwrap();
         kept.ask(question(0));
         let before = self.program.peak_memory();
-        let (mut asked, mut slowest) = (0, Duration::ZERO);
+        let (mut asked, mut slow, mut slowest) = (0, 0, Duration::ZERO);
         let flooded = thread::scope(|scope| {
             let flood = scope.spawn(flood);
             while !flood.is_finished() || asked < 50 {
@@ -60,14 +60,18 @@ impl Victim {
                 assert_eq!(wire::addresses(&fresh.ask(question(0))).len(), 1);
                 assert_eq!(wire::addresses(&kept.ask(question(0))).len(), 1);
                 slowest = slowest.max(start.elapsed());
+                slow += usize::from(start.elapsed() > Duration::from_secs(1));
                 asked += 1;
             }
             flood.join().unwrap()
         });
         let grown = self.program.peak_memory().saturating_sub(before) / 1024;
-        println!("{asked} clients beside it, the slowest took {slowest:?}; {grown} KiB more");
-        // A packet that the kernel drops in the flood, for want of room, costs its client a second.
-        assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+        println!(
+            "{asked} clients beside it, {slow} over 1 s, the slowest {slowest:?}; {grown} KiB more"
+        );
+        // A packet that is lost in the flood its client sends again after 1 s, then 2 s more: that may meet a few.
+        assert!(slow * 20 <= asked, "{slow} of {asked}");
+        assert!(slowest < Duration::from_secs(10), "{slowest:?}");
         assert!(grown < 96 * 1024, "{grown} KiB");
         flooded
     }
